@@ -52,9 +52,11 @@
 //	X restarts the stream         a new stream header on the same connection, and its features
 //	X signs in                    … up to the features after SASL
 //	X connects                    … and binds a resource (and enables stream management where asked)
+//	X binds                       what connects does after signs in
 //	X fails to sign in with COND  the same as signs in, but SASL fails with this condition
 //	X fails to resume with COND   the same as resumes, but the answer is <failed/> with this condition
 //	X is available [with priority N]   sends presence and takes its own copy of it
+//	X meets Y                     each takes the other's available presence, whatever is in it
 //	X sends:                      elements of the block, each as it stands
 //	X sends bytes:                lines of Go strings, each "…" or N * "…", joined
 //	X receives:                   the next elements are these, in this order

@@ -243,6 +243,8 @@ func plainVerb(s string) Verb {
 		return SignsIn
 	case "connects":
 		return Connects
+	case "binds":
+		return Binds
 	case "is available":
 		return IsAvailable
 	case "sends:":
@@ -278,7 +280,7 @@ func argVerb(s string) (Verb, string) {
 		verb  Verb
 	}{
 		{"fails to sign in with ", FailsSignIn}, {"fails to resume with ", FailsResume},
-		{"is available with priority ", IsAvailable}, {"is closed with ", IsClosed}, {"notes ", Notes},
+		{"is available with priority ", IsAvailable}, {"is closed with ", IsClosed}, {"notes ", Notes}, {"meets ", Meets},
 	} {
 		if arg, ok := strings.CutPrefix(s, v.words); ok {
 			return v.verb, arg
@@ -288,6 +290,25 @@ func argVerb(s string) (Verb, string) {
 }
 
 var argRE = regexp.MustCompile(`^-?[a-z0-9][a-z0-9.-]*$`)
+
+// badArg says what is wrong with a statement's last word, "" when it is right.
+func (p *parser) badArg(st Step) string {
+	switch {
+	case st.Verb == Meets:
+		if p.s.Person(st.Arg) == nil || st.Arg == st.Person.Name {
+			return fmt.Sprintf("nobody else is called %q", st.Arg)
+		}
+	case !argRE.MatchString(st.Arg):
+		return fmt.Sprintf("%q cannot stand here", st.Arg)
+	case st.Verb == IsAvailable:
+		if v, err := strconv.Atoi(st.Arg); err != nil || v < -128 || v > 127 {
+			return fmt.Sprintf("a priority is a number from -128 to 127, not %q", st.Arg)
+		}
+	case st.Verb == Notes && !isVarName(st.Arg):
+		return fmt.Sprintf("%q is no name of a variable", st.Arg)
+	}
+	return ""
+}
 
 func (p *parser) statement(l string, n int) (Step, error) {
 	st := Step{Line: n, Text: l}
@@ -304,13 +325,8 @@ func (p *parser) statement(l string, n int) (Step, error) {
 		if st.Verb, st.Arg = argVerb(rest); st.Verb == 0 {
 			return st, p.fail(n, "%q is nothing that %s can do", rest, name)
 		}
-		if !argRE.MatchString(st.Arg) {
-			return st, p.fail(n, "%q cannot stand here", st.Arg)
-		}
-		if st.Verb == IsAvailable {
-			if v, err := strconv.Atoi(st.Arg); err != nil || v < -128 || v > 127 {
-				return st, p.fail(n, "a priority is a number from -128 to 127, not %q", st.Arg)
-			}
+		if why := p.badArg(st); why != "" {
+			return st, p.fail(n, "%s", why)
 		}
 	}
 	lines, first := p.block()

@@ -64,9 +64,11 @@ const (
 	Restarts
 	SignsIn
 	Connects
+	Binds
 	FailsSignIn
 	FailsResume
 	IsAvailable
+	Meets
 	Sends
 	SendsBytes
 	Receives
