@@ -1,0 +1,206 @@
+// Package archive is the engine under message archiving (XEP-0313) and under
+// offline delivery: one log of messages, written in batches.
+//
+// The order of work is commit, deliver, acknowledge. Append puts a message
+// into the queue; the writer makes a batch of all that waits, gives each its
+// id, commits it in one transaction, and then hands each message back to be
+// delivered and acknowledged, in order. Messages without a row ride along, so
+// that nothing overtakes. When a commit takes longer than the dial
+// archive.wait, delivery goes ahead and only the acknowledgement waits.
+//
+// Locks: Archive.mu guards the queue; Archive.hand is held while messages are
+// handed over, so that there is one order. Only Message.Queued is
+// called under mu. See docs/locks.md.
+package archive
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
+)
+
+// ErrBacklog means that too much waits for a store that does not commit.
+var ErrBacklog = errors.New("archive backlog is full")
+
+// maxBatch bounds the messages of one transaction: it shall not hold the
+// writer for more than some 20 ms.
+const maxBatch = 512
+
+// A Message is one message on its way through the archive. The funcs are
+// called once each and in the order of the archive; they may call Append.
+type Message struct {
+	Org    feature.Org
+	Wire   *stanza.Wire
+	Copies [2]store.Copy // of the sender and of the recipient; Owner 0 means none
+	// Origin is the hash of the origin-id (XEP-0359 §3), 0 when there is none.
+	Origin uint64
+
+	// Queued, when set, is told that the message has to wait. It must not
+	// call the archive.
+	Queued func(*Message)
+	// Deliver sends the message on. It is not called for a message that the
+	// sender had sent before.
+	Deliver func(*Message)
+	// Settled tells that the message is on disk, or needs no row.
+	Settled func(*Message)
+	Data    any // of whoever appends it
+
+	repeated bool
+	queued   time.Time
+}
+
+// stored reports whether the message has a row.
+func (m *Message) stored() bool { return m.Copies[0].Owner != 0 || m.Copies[1].Owner != 0 }
+
+// Waited reports whether the message had to wait for others or for a commit.
+func (m *Message) Waited() bool { return !m.queued.IsZero() }
+
+// A Config is what an Archive works with.
+type Config struct {
+	Store   *store.Store
+	Log     *slog.Logger
+	Wait    *feature.Dial // ms after which delivery does not wait for the commit
+	Backlog *feature.Dial // bytes that may wait for a commit
+}
+
+// An Archive is the message log of one node.
+type Archive struct {
+	Config
+	ids     ids
+	origins origins
+
+	mu      sync.Mutex
+	queue   []*Message // without id
+	batches []*batch   // with ids, not yet committed, in order
+	bytes   int        // of both
+	cursors map[store.AccountID]store.Cursor
+	busy    int // messages not yet settled
+	closed  bool
+	work    chan struct{} // capacity 1: there is something to do
+	done    chan struct{}
+
+	hand sync.Mutex // held while messages are handed over, and while ids are given
+}
+
+type batch struct {
+	messages  []*Message
+	rows      store.Batch
+	delivered bool
+}
+
+// Open starts the archive. The ids go on where the store's greatest ends.
+func Open(ctx context.Context, c Config) (*Archive, error) {
+	greatest, err := c.Store.Greatest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := &Archive{Config: c, work: make(chan struct{}, 1), done: make(chan struct{})}
+	a.ids.seed(stanza.ArchiveID(greatest))
+	a.origins.store = c.Store
+	a.cursors = make(map[store.AccountID]store.Cursor)
+	go a.write()
+	return a, nil
+}
+
+// Close commits what waits and stops the writer; ctx bounds the wait.
+func (a *Archive) Close(ctx context.Context) error {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.wake()
+	select {
+	case <-a.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *Archive) wake() {
+	select {
+	case a.work <- struct{}{}:
+	default:
+	}
+}
+
+// Append takes a message. Without a row, and with nothing before it, it is
+// handed back at once. ErrBacklog means that it was not taken.
+func (a *Archive) Append(m *Message) error {
+	a.mu.Lock()
+	if a.busy == 0 && !m.stored() && !a.closed {
+		a.mu.Unlock()
+		m.Deliver(m)
+		m.Settled(m)
+		return nil
+	}
+	size := m.Wire.Len()
+	if a.closed || a.bytes+size > int(a.Backlog.Int(m.Org)) {
+		a.mu.Unlock()
+		return ErrBacklog
+	}
+	m.queued = time.Now()
+	if m.Queued != nil {
+		m.Queued(m)
+	}
+	a.queue = append(a.queue, m)
+	a.bytes += size
+	a.busy++
+	first := len(a.queue) == 1
+	a.mu.Unlock()
+	if first {
+		a.wake()
+	}
+	return nil
+}
+
+// Delivered moves an account's cursor: all up to id has reached a client. It
+// is written with the next batch.
+func (a *Archive) Delivered(org feature.Org, owner store.AccountID, id stanza.ArchiveID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if old, ok := a.cursors[owner]; ok && !stanza.ArchiveID(old.ID).Less(id) {
+		return
+	}
+	a.cursors[owner] = store.Cursor{Org: org, Owner: owner, ID: store.ID(id)}
+}
+
+// Undo moves an account's cursor back to just before id, when the client that
+// was believed to have it is gone without saying so.
+func (a *Archive) Undo(ctx context.Context, org feature.Org, owner store.AccountID, id stanza.ArchiveID) error {
+	now, err := a.Cursor(ctx, org, owner)
+	if err != nil || now.Less(id) {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cursors[owner] = store.Cursor{Org: org, Owner: owner, ID: store.ID(id.Before())}
+	return nil
+}
+
+// Backlogged is what waits for a commit, in bytes.
+func (a *Archive) Backlogged() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.bytes
+}
+
+// takeCursors empties the cursors.
+func (a *Archive) takeCursors() []store.Cursor {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.cursors) == 0 {
+		return nil
+	}
+	list := make([]store.Cursor, 0, len(a.cursors))
+	for _, c := range a.cursors {
+		list = append(list, c)
+	}
+	clear(a.cursors)
+	return list
+}

@@ -1,0 +1,63 @@
+package archive
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"github.com/bearhug/bearhug/stanza"
+)
+
+// ids makes archive ids: 48 bits of milliseconds, 16 of a counter, 64 random
+// ones (XEP-0313 §4.1 asks that they cannot be guessed). They never go back,
+// whatever the clock does. The caller sees to it that one is made at a time.
+type ids struct {
+	last   uint64 // milliseconds << 16 | counter
+	random [512]byte
+	left   int
+}
+
+func (g *ids) seed(greatest stanza.ArchiveID) { g.last = binary.BigEndian.Uint64(greatest[:8]) }
+
+func (g *ids) next(now time.Time) (id stanza.ArchiveID) {
+	g.last = max(g.last+1, uint64(now.UnixMilli())<<16)
+	binary.BigEndian.PutUint64(id[:8], g.last)
+	if g.left == 0 {
+		rand.Read(g.random[:]) // never fails
+		g.left = len(g.random)
+	}
+	copy(id[8:], g.random[g.left-8:g.left])
+	g.left -= 8
+	return id
+}
+
+// FormatID is the id as clients see it.
+func FormatID(id stanza.ArchiveID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// ParseID reads what FormatID wrote.
+func ParseID(s string) (id stanza.ArchiveID, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != len(id) {
+		return id, false
+	}
+	return stanza.ArchiveID(b), true
+}
+
+// TimeOf is when the message was taken, to the millisecond.
+func TimeOf(id stanza.ArchiveID) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).UTC()
+}
+
+// FirstID is the least id of a moment: the bound for 'start' and 'end'.
+func FirstID(t time.Time) (id stanza.ArchiveID) {
+	ms := t.UnixMilli()
+	switch {
+	case ms < 0:
+		return id
+	case ms >= 1<<48:
+		ms = 1<<48 - 1
+	}
+	binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16)
+	return id
+}

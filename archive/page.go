@@ -1,0 +1,175 @@
+package archive
+
+import (
+	"context"
+	"time"
+
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
+)
+
+// MaxPage is the most messages one page gives.
+const MaxPage = 250
+
+// A Query asks for a page of an owner's archive (XEP-0313 §4). Bounds are
+// exclusive; zero leaves a side open.
+type Query struct {
+	Owner         store.AccountID
+	With          jid.JID // zero means everybody; a full address its messages only
+	After, Before stanza.ArchiveID
+	Backward      bool // the last Limit messages before Before
+	Limit         int  // 1 to MaxPage
+	IDs           []stanza.ArchiveID
+}
+
+// A Row is one message of a page.
+type Row struct {
+	ID     stanza.ArchiveID
+	Stanza *stanza.Wire
+}
+
+// A Page is what a query found, the oldest first. Complete means that nothing
+// lies beyond it in the direction of the query.
+type Page struct {
+	Rows     []Row
+	Complete bool
+}
+
+// Page reads a page of what the owner may see.
+func (a *Archive) Page(ctx context.Context, org feature.Org, q Query) (Page, error) {
+	if len(q.IDs) > 0 {
+		return a.byIDs(ctx, org, q)
+	}
+	sq := store.PageQuery{
+		Owner: q.Owner, After: store.ID(q.After), Before: store.ID(q.Before),
+		Limit: q.Limit, Backward: q.Backward, MAMOnly: true,
+	}
+	if !q.With.IsZero() {
+		sq.Peer = a.Store.Peer(q.With.Bare())
+	}
+	if q.With.Resource() == "" {
+		rows, complete, err := a.Store.Page(ctx, org, sq)
+		if err != nil {
+			return Page{}, err
+		}
+		p, err := open(rows, q.With)
+		p.Complete = complete
+		return p, err
+	}
+	return a.filtered(ctx, org, q, sq)
+}
+
+// filtered pages on until enough messages of one full address are found.
+func (a *Archive) filtered(ctx context.Context, org feature.Org, q Query, sq store.PageQuery) (Page, error) {
+	sq.Limit = MaxPage
+	var page Page
+	for {
+		rows, complete, err := a.Store.Page(ctx, org, sq)
+		if err != nil {
+			return Page{}, err
+		}
+		more, err := open(rows, q.With)
+		if err != nil {
+			return Page{}, err
+		}
+		if q.Backward {
+			page.Rows = append(more.Rows, page.Rows...)
+		} else {
+			page.Rows = append(page.Rows, more.Rows...)
+		}
+		if len(page.Rows) >= q.Limit || complete {
+			page.Complete = complete && len(page.Rows) <= q.Limit
+			if over := len(page.Rows) - q.Limit; over > 0 && q.Backward {
+				page.Rows = page.Rows[over:]
+			} else if over > 0 {
+				page.Rows = page.Rows[:q.Limit]
+			}
+			return page, nil
+		}
+		if q.Backward {
+			sq.Before = rows[0].ID
+		} else {
+			sq.After = rows[len(rows)-1].ID
+		}
+	}
+}
+
+func (a *Archive) byIDs(ctx context.Context, org feature.Org, q Query) (Page, error) {
+	ids := make([]store.ID, len(q.IDs))
+	for i, id := range q.IDs {
+		ids[i] = store.ID(id)
+	}
+	rows, err := a.Store.ByIDs(ctx, org, q.Owner, ids)
+	if err != nil {
+		return Page{}, err
+	}
+	p, err := open(rows, q.With)
+	p.Complete = true
+	return p, err
+}
+
+// open reads the rows. with sorts out what the hash of the peer let through.
+func open(rows []store.Row, with jid.JID) (Page, error) {
+	p := Page{Rows: make([]Row, 0, len(rows))}
+	for _, row := range rows {
+		w, err := stanza.Load(row.Stanza)
+		if err != nil {
+			return Page{}, err
+		}
+		if !with.IsZero() && !matches(w, with) {
+			continue
+		}
+		p.Rows = append(p.Rows, Row{ID: stanza.ArchiveID(row.ID), Stanza: w})
+	}
+	return p, nil
+}
+
+// matches reports whether the message came from or went to the address.
+func matches(w *stanza.Wire, with jid.JID) bool {
+	if with.IsBare() {
+		return w.From.Bare() == with || w.To.Bare() == with
+	}
+	return w.From == with || w.To == with
+}
+
+// Undelivered reads the delivery log after the owner's cursor: inbound
+// messages, the oldest first.
+func (a *Archive) Undelivered(ctx context.Context, org feature.Org, owner store.AccountID, after stanza.ArchiveID) (Page, error) {
+	rows, complete, err := a.Store.Page(ctx, org, store.PageQuery{
+		Owner: owner, After: store.ID(after), Limit: 100, Undelivered: true,
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	p, err := open(rows, jid.JID{})
+	p.Complete = complete
+	return p, err
+}
+
+// Cursor is the last message that is known to have reached the owner.
+func (a *Archive) Cursor(ctx context.Context, org feature.Org, owner store.AccountID) (stanza.ArchiveID, error) {
+	a.mu.Lock()
+	c, ok := a.cursors[owner]
+	a.mu.Unlock()
+	if ok {
+		return stanza.ArchiveID(c.ID), nil
+	}
+	id, err := a.Store.Cursor(ctx, org, owner)
+	return stanza.ArchiveID(id), err
+}
+
+// Delay is the XEP-0203 stamp of a message that is delivered late.
+func Delay(from string, at time.Time) []byte {
+	x := new(stanza.XML)
+	x.Empty("delay", "xmlns", "urn:xmpp:delay", "from", from, "stamp", at.UTC().Format("2006-01-02T15:04:05.000Z"))
+	return x.Bytes()
+}
+
+// StanzaID is the <stanza-id/> that by gives a message, XEP-0359 §3.
+func StanzaID(by jid.JID, id stanza.ArchiveID) []byte {
+	x := new(stanza.XML)
+	x.Empty("stanza-id", "xmlns", nsSID, "id", FormatID(id), "by", by.String())
+	return x.Bytes()
+}

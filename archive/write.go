@@ -1,0 +1,210 @@
+package archive
+
+import (
+	"context"
+	"time"
+
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
+)
+
+// cursorEvery is how long a cursor may wait to be written when no batch
+// carries it. A cursor that is lost means redelivery, never loss.
+const cursorEvery = time.Second
+
+// write is the writer goroutine.
+//  1. Wait for work. 2. Make a batch of all that waits: ids, rows. 3. Commit
+//     it. 4. Deliver, unless a watchdog did so already. 5. Tell that it is settled.
+func (a *Archive) write() {
+	defer close(a.done)
+	ticker := time.NewTicker(cursorEvery)
+	defer ticker.Stop()
+	ctx := context.Background()
+	for {
+		select {
+		case <-a.work:
+		case <-ticker.C:
+			a.saveCursors(ctx)
+		}
+		for {
+			b := a.next(ctx)
+			if b == nil {
+				break
+			}
+			a.commit(ctx, b)
+			a.settle(b)
+		}
+		if a.finished() {
+			a.saveCursors(ctx)
+			return
+		}
+	}
+}
+
+func (a *Archive) finished() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed && len(a.queue) == 0 && len(a.batches) == 0
+}
+
+// next is the batch to commit: the oldest that has ids, or a new one.
+func (a *Archive) next(ctx context.Context) *batch {
+	a.mu.Lock()
+	if len(a.batches) > 0 {
+		b := a.batches[0]
+		a.mu.Unlock()
+		return b
+	}
+	a.mu.Unlock()
+	a.hand.Lock()
+	defer a.hand.Unlock()
+	return a.build(ctx)
+}
+
+// build makes a batch of what waits and puts it in line; the caller holds hand.
+func (a *Archive) build(ctx context.Context) *batch {
+	a.mu.Lock()
+	n := min(len(a.queue), maxBatch)
+	if n == 0 {
+		a.mu.Unlock()
+		return nil
+	}
+	b := &batch{messages: a.queue[:n:n]}
+	a.queue = a.queue[n:]
+	if len(a.queue) == 0 {
+		a.queue = nil
+	}
+	a.batches = append(a.batches, b)
+	a.mu.Unlock()
+
+	b.rows.Messages = make([]store.Message, 0, n)
+	for _, m := range b.messages {
+		if m.stored() {
+			a.row(ctx, b, m)
+		}
+	}
+	return b
+}
+
+// row gives a message its id and its rows, unless its sender sent it before.
+func (a *Archive) row(ctx context.Context, b *batch, m *Message) {
+	if m.Origin != 0 && m.Copies[0].Owner != 0 {
+		seen, err := a.origins.seen(ctx, m.Org, m.Copies[0].Owner, m.Origin)
+		if err != nil {
+			a.Log.Warn("sent messages cannot be compared", "cause", err)
+		}
+		if seen {
+			m.repeated = true
+			return
+		}
+	}
+	m.Wire.ID = a.ids.next(time.Now())
+	row := store.Message{Org: m.Org, ID: store.ID(m.Wire.ID), Stanza: m.Wire.Stored()}
+	for i := range m.Copies {
+		if m.Copies[i].Owner != 0 {
+			row.Copies = append(row.Copies, m.Copies[i])
+		}
+	}
+	b.rows.Messages = append(b.rows.Messages, row)
+}
+
+// commit writes a batch, again and again until the store takes it: an id that
+// was given must not vanish. While it waits, what has waited too long is
+// delivered.
+func (a *Archive) commit(ctx context.Context, b *batch) {
+	if len(b.rows.Messages) == 0 {
+		return
+	}
+	wait := time.Duration(a.Wait.Int(0)) * time.Millisecond
+	b.rows.Cursors = a.takeCursors()
+	watchdog := time.AfterFunc(time.Until(b.messages[0].queued.Add(wait)), func() { a.overdue(wait) })
+	defer watchdog.Stop()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := a.Store.AppendBatch(ctx, &b.rows)
+		if err == nil {
+			return
+		}
+		a.Log.Error("messages are not on disk and not acknowledged; trying again", "messages", len(b.rows.Messages), "cause", err)
+		time.Sleep(pause)
+	}
+}
+
+// overdue delivers, unacknowledged, what has waited longer than wait.
+func (a *Archive) overdue(wait time.Duration) {
+	a.hand.Lock()
+	defer a.hand.Unlock()
+	for {
+		a.mu.Lock()
+		pending := a.batches
+		late := len(a.queue) > 0 && time.Since(a.queue[0].queued) > wait
+		a.mu.Unlock()
+		for _, b := range pending {
+			a.deliver(b)
+		}
+		if !late || a.build(context.Background()) == nil {
+			break
+		}
+	}
+	a.mu.Lock()
+	again := len(a.batches) > 0
+	a.mu.Unlock()
+	if again {
+		time.AfterFunc(wait/2+time.Millisecond, func() { a.late(wait) })
+	}
+}
+
+// late calls overdue again while a commit is still stuck.
+func (a *Archive) late(wait time.Duration) {
+	a.mu.Lock()
+	stuck := len(a.batches) > 0 && time.Since(a.batches[0].messages[0].queued) > wait
+	a.mu.Unlock()
+	if stuck {
+		a.overdue(wait)
+	}
+}
+
+// deliver hands over a batch once; the caller holds hand.
+func (a *Archive) deliver(b *batch) {
+	if b.delivered {
+		return
+	}
+	b.delivered = true
+	for _, m := range b.messages {
+		if !m.repeated {
+			m.Deliver(m)
+		}
+	}
+}
+
+// settle delivers a committed batch and tells that it is safe.
+func (a *Archive) settle(b *batch) {
+	a.hand.Lock()
+	a.deliver(b)
+	a.hand.Unlock()
+	size := 0
+	for _, m := range b.messages {
+		size += m.Wire.Len()
+		m.Settled(m)
+	}
+	a.mu.Lock()
+	a.batches = a.batches[1:]
+	if len(a.batches) == 0 {
+		a.batches = nil
+	}
+	a.bytes -= size
+	a.busy -= len(b.messages)
+	a.mu.Unlock()
+}
+
+func (a *Archive) saveCursors(ctx context.Context) {
+	list := a.takeCursors()
+	if len(list) == 0 {
+		return
+	}
+	if err := a.Store.SaveCursors(ctx, list); err != nil {
+		a.Log.Warn("delivery cursors are not saved; some messages may come twice", "cause", err)
+		for _, c := range list {
+			a.Delivered(c.Org, c.Owner, stanza.ArchiveID(c.ID))
+		}
+	}
+}

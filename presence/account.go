@@ -1,0 +1,256 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
+)
+
+// An Account is what the server knows of one account while anybody deals with
+// it: its number, who it blocks, its resources and who watches it. Whoever
+// holds one has acquired it from the Directory and releases it.
+type Account struct {
+	JID jid.JID // bare
+	Org feature.Org
+
+	ID store.AccountID // valid once loaded
+	// Pending is set when the delivery log may hold messages past the cursor.
+	Pending atomic.Bool
+	Blocked atomic.Pointer[Blocklist]
+	Prefs   atomic.Pointer[archive.Prefs]
+
+	directory *Directory
+	refs      atomic.Int32
+	resources atomic.Pointer[[]*Resource] // replaced, never changed
+	version   atomic.Uint64               // of the roster, as far as it is known
+
+	load   sync.Mutex
+	loaded atomic.Bool
+
+	mu       sync.Mutex
+	roster   *roster.Roster        // open while a resource is bound and it was needed
+	watchers map[*Account]struct{} // online accounts that see this one
+}
+
+// A Resource is a bound session and its presence.
+type Resource struct {
+	Session *session.Session
+
+	presence *stanza.Wire         // the last available one; guarded by Account.mu
+	directed map[jid.JID]struct{} // who was sent presence besides; guarded by Account.mu
+}
+
+// Resources are the bound resources, in the order in which they were bound.
+// The slice is not to be changed.
+func (a *Account) Resources() []*Resource {
+	if p := a.resources.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Resource finds the session bound to a resource.
+func (a *Account) Resource(name string) *session.Session {
+	for _, r := range a.Resources() {
+		if r.Session.JID.Resource() == name {
+			return r.Session
+		}
+	}
+	return nil
+}
+
+// Online reports whether any resource is available.
+func (a *Account) Online() bool {
+	for _, r := range a.Resources() {
+		if _, ok := r.Session.Priority(); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Release gives the account back to the Directory.
+func (a *Account) Release() { a.refs.Add(-1) }
+
+// Hold acquires the account once more, for someone who may outlive the holder.
+func (a *Account) Hold() *Account {
+	a.refs.Add(1)
+	return a
+}
+
+// Roster opens the account's roster. Close it when done.
+func (a *Account) Roster(ctx context.Context) (*roster.Roster, error) {
+	return a.directory.rosters.Open(ctx, a.Org, a.ID, a.version.Load())
+}
+
+// kept returns the roster that stays open while resources are bound.
+func (a *Account) kept(ctx context.Context) (*roster.Roster, error) {
+	a.mu.Lock()
+	ro := a.roster
+	a.mu.Unlock()
+	if ro != nil {
+		return ro, nil
+	}
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.roster != nil || len(a.Resources()) == 0 {
+		defer a.directory.rosters.Close(ro)
+		if a.roster != nil {
+			return a.roster, nil
+		}
+		return ro, nil
+	}
+	a.roster = ro
+	return ro, nil
+}
+
+// EditRoster changes the item of one contact, on disk first, and pushes the
+// change to the interested resources (RFC 6121 §2.1.6).
+func (a *Account) EditRoster(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (changed bool, err error) {
+	change, err := a.edit(ctx, contact, edit)
+	if change != nil {
+		a.push(change)
+	}
+	return change != nil, err
+}
+
+// edit is EditRoster without the push; nil means that nothing changed.
+func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (*roster.Change, error) {
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open roster of %s: %w", a.JID, err)
+	}
+	defer a.directory.rosters.Close(ro)
+	listed := false
+	change, changed, err := ro.Update(ctx, contact, func(it *roster.Item) bool {
+		listed = it.Listed
+		return edit(it)
+	})
+	if err != nil || !changed {
+		return nil, err
+	}
+	a.version.Store(change.Version)
+	change.Hidden = change.Removed && !listed
+	return &change, nil
+}
+
+// Knows reports whether the contact stands on the account's roster.
+func (a *Account) Knows(ctx context.Context, contact jid.JID) (bool, error) {
+	if a.version.Load() == 0 {
+		return false, nil
+	}
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer a.directory.rosters.Close(ro)
+	it, ok := ro.Get(contact)
+	return ok && it.Listed, nil
+}
+
+// push tells interested resources of a change, RFC 6121 §2.1.6.
+func (a *Account) push(c *roster.Change) {
+	if c.Hidden {
+		return
+	}
+	for _, r := range a.Resources() {
+		if !r.Session.Interested.Load() {
+			continue
+		}
+		x := new(stanza.XML)
+		x.Start("query", "xmlns", "jabber:iq:roster", "ver", fmt.Sprint(c.Version))
+		c.AppendXML(x)
+		x.End()
+		w := stanza.Make(stanza.IQ, stanza.Set, a.JID, r.Session.JID, fmt.Sprintf("push-%d", c.Version), x.Bytes())
+		w.Number = a.directory.rosterNumber(a.Org)
+		r.Session.Send(w)
+	}
+}
+
+// A Blocklist is the set of addresses an account wants nothing from,
+// XEP-0191. It is replaced, never changed.
+type Blocklist map[jid.JID]struct{}
+
+// Blocks reports whether the account blocks an address: itself, its bare
+// form, its domain with the resource, or its domain (XEP-0191 §3.1).
+func (a *Account) Blocks(other jid.JID) bool {
+	list := a.Blocked.Load()
+	if list == nil {
+		return false
+	}
+	return list.Has(other)
+}
+
+// Has applies the matching rules of XEP-0191 §3.1.
+func (b *Blocklist) Has(other jid.JID) bool {
+	if _, ok := (*b)[other]; ok {
+		return true
+	}
+	if _, ok := (*b)[other.Bare()]; ok {
+		return true
+	}
+	domain, err := jid.New("", other.Domain(), "")
+	if err != nil {
+		return false
+	}
+	if _, ok := (*b)[domain]; ok {
+		return true
+	}
+	if other.Resource() == "" {
+		return false
+	}
+	domain, err = domain.WithResource(other.Resource())
+	_, ok := (*b)[domain]
+	return ok && err == nil
+}
+
+// parts reports whether either side blocks the other: no presence passes then.
+func parts(a, b *Account) bool {
+	return a.Blocks(b.JID) || b.Blocks(a.JID)
+}
+
+// add binds a resource; the caller holds a.mu.
+func (a *Account) add(r *Resource) {
+	list := append(slices.Clone(a.Resources()), r)
+	a.resources.Store(&list)
+}
+
+// drop unbinds a session; the caller holds a.mu.
+func (a *Account) drop(s *session.Session) *Resource {
+	list := slices.Clone(a.Resources())
+	i := slices.IndexFunc(list, func(r *Resource) bool { return r.Session == s })
+	if i < 0 {
+		return nil
+	}
+	r := list[i]
+	list = slices.Delete(list, i, i+1)
+	if len(list) == 0 {
+		a.resources.Store(nil)
+		return r
+	}
+	a.resources.Store(&list)
+	return r
+}
+
+func (a *Account) find(s *session.Session) *Resource {
+	for _, r := range a.Resources() {
+		if r.Session == s {
+			return r
+		}
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+// Package presence keeps who is where and who watches whom, and tells
+// presence to those who may see it (RFC 6121 §3 and §4).
+//
+// The Directory finds accounts by bare address, in shards. An Account is one
+// object as long as anybody holds it, so that a flag set on it is seen by all.
+// Presence itself runs no statement: what it needs stands in memory. Only an
+// account met for the first time, and a change of a roster, go to the store.
+//
+// Locks: shard.mu and Account.mu are never held together, nor two of a kind.
+// Account.mu comes before roster and session locks. See docs/locks.md.
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+
+	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/store"
+)
+
+const shards = 64
+
+// idle is how many accounts a shard remembers that nobody holds.
+const idle = 4096
+
+// ErrUnknown means that there is no such account here.
+var ErrUnknown = errors.New("no such account")
+
+// A Config is what a Directory works with.
+type Config struct {
+	Board   *feature.Board
+	Store   *store.Store
+	Rosters *roster.Rosters
+	// Org finds the organisation a domain stands for.
+	Org func(domain string) (feature.Org, bool)
+	// Presence and Roster pay for what is sent.
+	Presence, Roster feature.ID
+}
+
+// A Directory is the presence of one node.
+type Directory struct {
+	Config
+	rosters *roster.Rosters
+	seed    maphash.Seed
+	shard   [shards]shard
+}
+
+type shard struct {
+	mu       sync.RWMutex
+	accounts map[jid.JID]*Account
+}
+
+// New makes an empty directory.
+func New(c Config) *Directory {
+	d := &Directory{Config: c, rosters: c.Rosters, seed: maphash.MakeSeed()}
+	for i := range d.shard {
+		d.shard[i].accounts = make(map[jid.JID]*Account)
+	}
+	return d
+}
+
+func (d *Directory) shardOf(bare jid.JID) *shard {
+	return &d.shard[maphash.String(d.seed, bare.String())%shards]
+}
+
+func (d *Directory) rosterNumber(org feature.Org) uint32 { return d.Board.Number(d.Roster, org) }
+
+// Find returns an account if it is in memory, acquired; nil otherwise.
+func (d *Directory) Find(bare jid.JID) *Account {
+	sh := d.shardOf(bare)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	a := sh.accounts[bare]
+	if a != nil {
+		a.refs.Add(1)
+	}
+	return a
+}
+
+// acquire returns the account's object, made when there is none; it may not
+// be loaded yet.
+func (d *Directory) acquire(bare jid.JID, org feature.Org) *Account {
+	if a := d.Find(bare); a != nil {
+		return a
+	}
+	sh := d.shardOf(bare)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a := sh.accounts[bare]
+	if a == nil {
+		sh.evict()
+		a = &Account{JID: bare, Org: org, directory: d}
+		sh.accounts[bare] = a
+	}
+	a.refs.Add(1)
+	return a
+}
+
+// evict makes room when too many accounts are remembered: some that nobody
+// holds are forgotten.
+func (sh *shard) evict() {
+	if len(sh.accounts) < idle {
+		return
+	}
+	seen := 0
+	for bare, a := range sh.accounts {
+		if a.refs.Load() == 0 {
+			delete(sh.accounts, bare)
+		}
+		if seen++; seen == 64 {
+			return
+		}
+	}
+}
+
+// Account acquires an account, reading its row when it is not in memory.
+// ErrUnknown means that it does not exist.
+func (d *Directory) Account(ctx context.Context, bare jid.JID) (*Account, error) {
+	org, ok := d.Org(bare.Domain())
+	if !ok || bare.Local() == "" {
+		return nil, ErrUnknown
+	}
+	a := d.acquire(bare, org)
+	if a.loaded.Load() {
+		return a, nil
+	}
+	a.load.Lock()
+	defer a.load.Unlock()
+	if a.loaded.Load() {
+		return a, nil
+	}
+	if _, err := d.read(ctx, a); err != nil {
+		d.forget(a)
+		return nil, err
+	}
+	return a, nil
+}
+
+// SignIn acquires an account with its row as it is now, keys included: the
+// one statement of a sign-in.
+func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.Account, error) {
+	org, ok := d.Org(bare.Domain())
+	if !ok || bare.Local() == "" {
+		return nil, nil, ErrUnknown
+	}
+	a := d.acquire(bare, org)
+	a.load.Lock()
+	defer a.load.Unlock()
+	row, err := d.read(ctx, a)
+	if err != nil {
+		d.forget(a)
+		return nil, nil, err
+	}
+	return a, row, nil
+}
+
+// read takes over the row of an account; the caller holds a.load.
+func (d *Directory) read(ctx context.Context, a *Account) (*store.Account, error) {
+	row, err := d.Store.Account(ctx, a.Org, a.JID.Local())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("account %s: %w", a.JID, err)
+	}
+	if row.Undelivered {
+		a.Pending.Store(true)
+	}
+	if a.loaded.Load() {
+		return row, nil // what is in memory is kept up to date by those who change it
+	}
+	a.ID = row.ID
+	a.version.Store(row.RosterVersion)
+	if row.HasBlocks {
+		if err := d.readBlocks(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	if row.Prefs != nil {
+		prefs, err := archive.ParsePrefs(row.Prefs)
+		if err != nil {
+			return nil, fmt.Errorf("archiving preferences of %s: %w", a.JID, err)
+		}
+		a.Prefs.Store(prefs)
+	}
+	a.loaded.Store(true)
+	return row, nil
+}
+
+func (d *Directory) readBlocks(ctx context.Context, a *Account) error {
+	rows, err := d.Store.Blocks(ctx, a.Org, a.ID)
+	if err != nil {
+		return fmt.Errorf("block list of %s: %w", a.JID, err)
+	}
+	list := make(Blocklist, len(rows))
+	for _, row := range rows {
+		j, err := jid.Parse(row)
+		if err != nil {
+			return fmt.Errorf("block list of %s: %q: %w", a.JID, row, err)
+		}
+		list[j] = struct{}{}
+	}
+	a.Blocked.Store(&list)
+	return nil
+}
+
+// forget drops an account that turned out not to exist, or was removed.
+func (d *Directory) forget(a *Account) {
+	sh := d.shardOf(a.JID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.accounts[a.JID] == a {
+		delete(sh.accounts, a.JID)
+	}
+	a.refs.Add(-1)
+}
+
+// Forget drops an account that was deleted; its sessions must be closed.
+func (d *Directory) Forget(bare jid.JID) {
+	if a := d.Find(bare); a != nil {
+		d.forget(a)
+	}
+}
+
+// Bind adds a session to its account. A session bound to the same resource is
+// returned for the caller to end (RFC 6120 §7.7.2.2).
+func (d *Directory) Bind(a *Account, s *session.Session) (replaced *session.Session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	replaced = a.Resource(s.JID.Resource())
+	a.add(&Resource{Session: s})
+	return replaced
+}
+
+// Unbind removes a session: contacts are told that the resource is gone
+// (RFC 6121 §4.5.2, also for a stream that broke). It returns false when it
+// was not bound.
+func (d *Directory) Unbind(ctx context.Context, a *Account, s *session.Session) bool {
+	if r := a.find(s); r != nil {
+		d.leave(ctx, a, r, nil)
+	}
+	a.mu.Lock()
+	r := a.drop(s)
+	var ro *roster.Roster
+	if len(a.Resources()) == 0 {
+		ro, a.roster = a.roster, nil
+	}
+	a.mu.Unlock()
+	d.rosters.Close(ro)
+	return r != nil
+}
+
+// Counts are gauges of the directory.
+type Counts struct{ Accounts, Resources, Available int }
+
+// Count goes through the directory; it is for metrics.
+func (d *Directory) Count() (c Counts) {
+	d.Each(func(a *Account) {
+		c.Accounts++
+		for _, r := range a.Resources() {
+			c.Resources++
+			if _, ok := r.Session.Priority(); ok {
+				c.Available++
+			}
+		}
+	})
+	return c
+}
+
+// Each calls f for every account in memory, shard by shard.
+func (d *Directory) Each(f func(*Account)) {
+	for i := range d.shard {
+		sh := &d.shard[i]
+		sh.mu.RLock()
+		list := make([]*Account, 0, len(sh.accounts))
+		for _, a := range sh.accounts {
+			list = append(list, a)
+		}
+		sh.mu.RUnlock()
+		for _, a := range list {
+			f(a)
+		}
+	}
+}

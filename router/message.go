@@ -1,0 +1,242 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+)
+
+// An envelope is a message between the moment it was routed and the moment
+// it is safe.
+type envelope struct {
+	archive.Message
+	arrival Arrival
+	router  *Router
+	dest    jid.JID // as addressed
+}
+
+// message routes a message of a session, RFC 6121 §8.
+//  1. Who is it for? 2. May it pass? 3. What is to be kept? 4. Into the archive,
+//     which hands it back to deliver.
+func (r *Router) message(c *Ctx, t *table, st *stanza.Stanza) error {
+	if st.To.IsZero() { // RFC 6120 §10.3.1
+		st.To = c.Account.JID
+	}
+	if err := r.reachable(c, st); err != nil {
+		return err
+	}
+	if st.To.Local() == "" || st.Type == stanza.Groupchat {
+		return stanza.ServiceUnavailable("")
+	}
+	peer, err := c.peer(st.To)
+	if errors.Is(err, presence.ErrUnknown) {
+		return stanza.ServiceUnavailable("")
+	}
+	if err != nil {
+		return err
+	}
+	if err := blocked(c.Account, peer, st); err != nil {
+		return err
+	}
+	traits := archive.Classify(st, c.Domain)
+	e := &envelope{router: r, dest: st.To}
+	e.Wire = st.Wire(traits.Cut()...)
+	e.Wire.Number = c.number
+	if traits.StateOnly {
+		e.Wire.Flags |= stanza.StateOnly
+	}
+	e.arrival = Arrival{Account: peer, From: c.Account, Traits: traits, Sender: c.Session}
+	if err := r.rows(c, e); err != nil {
+		return err
+	}
+	e.Org, e.Data = c.Org, e
+	e.Queued, e.Deliver, e.Settled = queued, delivered, settled
+	peer.Hold()
+	c.Account.Hold()
+	if err := r.Archive.Append(&e.Message); err != nil {
+		e.release()
+		return stanza.ResourceConstraint("too much waits to be stored; try again in a few seconds")
+	}
+	return nil
+}
+
+// reachable says whether a stanza can go to its domain: organisations do not
+// know of each other, and of other servers there is no way yet.
+func (r *Router) reachable(c *Ctx, st *stanza.Stanza) error {
+	if st.To.Domain() == c.Domain {
+		return nil
+	}
+	return stanza.RemoteServerNotFound("")
+}
+
+// blocked refuses what either side does not want (XEP-0191 §3.2).
+func blocked(from, to *presence.Account, st *stanza.Stanza) error {
+	if from == to {
+		return nil
+	}
+	if from.Blocks(st.To) {
+		e := stanza.NotAcceptable("")
+		e.Type = stanza.Cancel
+		e.App = []byte("<blocked xmlns='urn:xmpp:blocking:errors'/>")
+		return e
+	}
+	if to.Blocks(st.From) {
+		return stanza.ServiceUnavailable("")
+	}
+	return nil
+}
+
+// rows decides what is kept for whom (decision 6).
+func (r *Router) rows(c *Ctx, e *envelope) error {
+	t := &e.arrival.Traits
+	if !t.Stored {
+		return nil
+	}
+	if t.Origin != "" {
+		e.Origin = archive.OriginHash(e.dest.String(), t.Origin)
+	}
+	from, to := e.arrival.From, e.arrival.Account
+	hidden, err := hides(c.Context, to, from.JID)
+	if err != nil {
+		return err
+	}
+	in := t.CopyFor(to.ID, r.Store.Peer(from.JID), true, hidden)
+	if from == to {
+		in.Origin = e.Origin
+		e.Copies[0] = in
+		return nil
+	}
+	if hidden, err = hides(c.Context, from, to.JID); err != nil {
+		return err
+	}
+	e.Copies[0] = t.CopyFor(from.ID, r.Store.Peer(to.JID), false, hidden)
+	e.Copies[0].Origin = e.Origin
+	e.Copies[1] = in
+	return nil
+}
+
+// hides reports whether the owner's preferences keep messages with a peer out
+// of the archive.
+func hides(ctx context.Context, owner *presence.Account, peer jid.JID) (hidden bool, err error) {
+	prefs := owner.Prefs.Load()
+	if prefs == nil {
+		return false, nil
+	}
+	return prefs.Hides(peer, func() bool {
+		var known bool
+		known, err = owner.Knows(ctx, peer)
+		return known
+	}), err
+}
+
+// queued, delivered and settled are told of a message by the archive.
+func queued(m *archive.Message) { m.Data.(*envelope).arrival.Sender.Await() }
+
+func delivered(m *archive.Message) {
+	e := m.Data.(*envelope)
+	e.router.deliver(e)
+}
+
+func settled(m *archive.Message) {
+	e := m.Data.(*envelope)
+	if m.Waited() {
+		e.arrival.Sender.Committed()
+	}
+	e.release()
+}
+
+func (e *envelope) release() {
+	e.arrival.Account.Release()
+	e.arrival.From.Release()
+}
+
+// deliver hands a message to the resources it is for, RFC 6121 §8.5.2 and
+// §8.5.3, once it may be shown.
+func (r *Router) deliver(e *envelope) {
+	a := &e.arrival
+	t := r.table(e.Org)
+	a.Wire = e.Wire
+	if !e.Wire.ID.IsZero() {
+		a.Wire = e.Wire.WithTail(archive.StanzaID(a.Account.JID, e.Wire.ID))
+	}
+	var few [4]*session.Session
+	a.To = targets(a.Account, e.dest, e.Wire.Type, few[:0])
+	if len(t.arrived) > 0 {
+		c := Ctx{Host: r.Host, Context: context.Background(), Account: a.Account, Org: e.Org, Domain: e.dest.Domain()}
+		for i := range t.arrived {
+			if t.arrived[i].run(&c, a) == Stop {
+				return
+			}
+		}
+	}
+	taken := 0
+	for _, s := range a.To {
+		if s.Allows(e.Wire.From) && s.Send(a.Wire) {
+			taken++
+		}
+	}
+	r.delivered.Add(1)
+	if taken == 0 {
+		r.missed(t, e)
+	}
+}
+
+// targets are the resources that a message goes to. A full address without
+// such a resource counts as the bare one for chat and normal messages.
+func targets(a *presence.Account, to jid.JID, kind stanza.Type, list []*session.Session) []*session.Session {
+	if to.IsFull() {
+		if s := a.Resource(to.Resource()); s != nil {
+			return append(list, s)
+		}
+	}
+	switch {
+	case kind == stanza.ErrorType, kind == stanza.Headline && to.IsFull():
+		return list
+	}
+	for _, res := range a.Resources() {
+		if res.Session.Wants() {
+			list = append(list, res.Session)
+		}
+	}
+	return list
+}
+
+// missed is for a message that no resource took. With a row it waits in the
+// delivery log; without one its sender is told, if it said anything.
+func (r *Router) missed(t *table, e *envelope) {
+	a := &e.arrival
+	if len(t.missed) > 0 {
+		c := Ctx{Host: r.Host, Context: context.Background(), Account: a.Account, Org: e.Org, Domain: e.dest.Domain()}
+		for i := range t.missed {
+			c.number = t.missed[i].account.Number()
+			t.missed[i].f(&c, a)
+		}
+	}
+	if a.Traits.Stored {
+		a.Account.Pending.Store(true)
+		for _, res := range a.Account.Resources() { // one may have come meanwhile
+			if res.Session.Wants() {
+				r.replay(a.Account, res.Session)
+				return
+			}
+		}
+		return
+	}
+	if !a.Traits.Body || e.Wire.Type == stanza.ErrorType || e.Wire.Type == stanza.Headline {
+		return
+	}
+	st, err := stanza.Parse(e.Wire.Stored())
+	if err != nil {
+		return
+	}
+	st.From, st.To = e.Wire.From, e.dest
+	if w := stanza.Reply(st, e.dest, stanza.ServiceUnavailable("")); w != nil {
+		w.Number = e.Wire.Number
+		a.Sender.Send(w)
+	}
+}

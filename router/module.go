@@ -1,0 +1,184 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
+	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
+)
+
+// A Module is one feature of the server: what it is called and where it
+// listens. Fields that are zero mean "not interested".
+type Module struct {
+	Name   string          // one word: account, switch, log key, line of docs/xeps.md
+	Doc    string          // one sentence, the standard first: "XEP-0280 1.0.1: copies …"
+	Off    bool            // the switch is off by default
+	Always bool            // there is no switch
+	Levers []feature.Lever // dials of this module
+	Disco  []string        // features of the server announced while the switch is on
+	// AccountDisco are features announced by accounts (XEP-0030 to a bare address).
+	AccountDisco []string
+
+	IQ      []IQ
+	Sent    func(*Ctx, *stanza.Stanza) Verdict // a local resource sent it; before routing
+	Arrived func(*Ctx, *Arrival) Verdict       // it reached a local account; before delivery
+	Missed  func(*Ctx, *Arrival)               // no resource took it
+	Bound   func(*Ctx)                         // a resource became available
+	Unbound func(*Ctx)                         // a session ended
+	Run     func(context.Context) error        // background work, ends with ctx
+	HTTP    func(*http.ServeMux)               // a handler on the HTTP listeners
+	// Features adds to the stream features offered before and after sign-in.
+	Features func(x *stanza.XML, signedIn bool)
+	// PreAuth answers requests made before sign-in (XEP-0077); ok is false
+	// when the request is not its own.
+	PreAuth func(context.Context, *PreAuth) (answer *stanza.Wire, ok bool)
+}
+
+// A Verdict says whether a stanza goes on.
+type Verdict uint8
+
+// Pass lets the stanza go on, Stop ends its way: whoever says so has answered.
+const (
+	Pass Verdict = iota
+	Stop
+)
+
+// Addressee says to whom an IQ is addressed.
+type Addressee uint8
+
+// Whom a module answers for.
+const (
+	Server  Addressee = 1 << iota // the domain
+	Self                          // the sender's own account, or no 'to'
+	Other                         // the account of somebody else
+	Account = Self | Other
+)
+
+// An IQ is a request that a module answers, found by type, namespace and name
+// of its payload.
+type IQ struct {
+	Type   stanza.Type // Get or Set
+	NS     string
+	Local  string
+	To     Addressee
+	Scoped bool // may be asked by a session with a scope (decision 16)
+	// Func answers by Ctx.Result, or returns an error: *stanza.Error is told
+	// to the sender, any other is logged and told as internal-server-error.
+	Func func(*Ctx, *stanza.Stanza) error
+}
+
+// A PreAuth is an IQ on a stream that has not signed in.
+type PreAuth struct {
+	Domain  string
+	Org     feature.Org
+	Address string // of the client, without port
+	Secure  bool   // over TLS, or where none is asked for
+	Stanza  *stanza.Stanza
+}
+
+// An Arrival is a message that reached an account.
+type Arrival struct {
+	Wire    *stanza.Wire
+	To      []*session.Session // the resources it goes to; not to be kept
+	Account *presence.Account  // whose it is
+	From    *presence.Account  // the sender's
+	Traits  archive.Traits
+	Sender  *session.Session // nil when the server speaks
+}
+
+// A Ctx is what a handler works with. One lives as long as its stream; it is
+// used by the goroutine that handles the stream's stanzas.
+type Ctx struct {
+	*Host
+	Context context.Context
+	Session *session.Session
+	Account *presence.Account // the sender's
+	Org     feature.Org
+	Domain  string
+
+	// Target is, in an IQ handler for accounts, the account it is addressed to.
+	Target *presence.Account
+
+	last     []byte // raw 'to' of the stanza before
+	lastJID  jid.JID
+	lastPeer *presence.Account // held
+	number   uint32            // who pays for the answer
+}
+
+// Result answers an IQ.
+func (c *Ctx) Result(iq *stanza.Stanza, payload []byte) error {
+	w := stanza.ResultOf(iq, payload)
+	w.Number = c.number
+	c.Session.Send(w)
+	return nil
+}
+
+// Send sends a stanza to the session of the context, charged to the feature
+// that is running.
+func (c *Ctx) Send(w *stanza.Wire) bool {
+	w.Number = c.number
+	return c.Session.Send(w)
+}
+
+// Number is the ledger account that pays for what the running handler sends.
+func (c *Ctx) Number() uint32 { return c.number }
+
+// Fail answers a stanza with an error; nothing happens for stanzas that must
+// not be answered (RFC 6120 §8.3.1).
+func (c *Ctx) Fail(st *stanza.Stanza, err error) {
+	var e *stanza.Error
+	if !errors.As(err, &e) {
+		c.Log.Error("stanza not handled", "jid", c.Session.JID.String(), "kind", st.Kind.String(), "cause", err)
+		e = stanza.InternalServerError("")
+	}
+	from := st.To
+	if from.IsZero() {
+		from = c.Session.JID.Bare()
+	}
+	if w := stanza.Reply(st, from, e); w != nil {
+		w.Number = c.number
+		c.Session.Send(w)
+	}
+}
+
+// A Host is what modules may use.
+type Host struct {
+	Router    *Router
+	Directory *presence.Directory
+	Rosters   *roster.Rosters
+	Archive   *archive.Archive
+	Store     *store.Store
+	Board     *feature.Board
+	Log       *slog.Logger
+	Version   string
+	Started   time.Time
+	Contacts  map[string][]string // XEP-0157: kind → addresses
+	// Limits are those of a signed-in stream (XEP-0478).
+	Limits Limits
+	// TokenKey signs the bearer tokens of this server.
+	TokenKey []byte
+	// Registration says whether and how often accounts may be made in band.
+	Registration Registration
+}
+
+// Limits are what XEP-0478 announces.
+type Limits struct {
+	MaxBytes int           // of a stanza
+	Idle     time.Duration // after which a silent stream is closed; 0 means never
+}
+
+// Registration bounds XEP-0077.
+type Registration struct {
+	Allow   bool
+	PerHour int // accounts per address and hour
+}

@@ -1,0 +1,292 @@
+// Package router decides where a stanza goes next (RFC 6120 §10, RFC 6121 §8).
+//
+// Modules bring the features; compile makes of those that are switched on an
+// immutable table per organisation that differs. A stanza loads its table
+// once. A feature that is off costs nothing.
+//
+// Locks: Router.mu guards what compile and the sessions' book change; nothing
+// is called under it. See docs/locks.md.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+)
+
+// A Router is the hall of one node.
+type Router struct {
+	*Host
+	features features
+	resume   *feature.Dial // seconds a cut session waits
+	streams  *feature.Dial // sessions an account may have
+	sessions session.Host
+
+	modules []module
+	tables  atomic.Pointer[tables]
+	domains atomic.Pointer[map[string]feature.Org]
+
+	delivered atomic.Int64 // messages handed over, for metrics
+
+	mu     sync.Mutex
+	parked map[string]*session.Session // by resumption id
+	forgot handledBook
+	sweeps int
+	wait   sync.WaitGroup // background work
+}
+
+// features are the numbers of what the house itself does.
+type features struct{ message, presence, roster, archive, iq feature.ID }
+
+type module struct {
+	Module
+	id feature.ID
+}
+
+// New makes a router over a host and declares the features of the house. The
+// host's Directory and Archive are made here.
+func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router, error) {
+	r := &Router{Host: h, parked: make(map[string]*session.Session)}
+	h.Router = r
+	r.domains.Store(&domains)
+	if err := r.declare(); err != nil {
+		return nil, err
+	}
+	b := h.Board
+	h.Directory = presence.New(presence.Config{
+		Board: b, Store: h.Store, Rosters: h.Rosters, Org: r.Organisation,
+		Presence: r.features.presence, Roster: r.features.roster,
+	})
+	a, err := archive.Open(ctx, archive.Config{
+		Store: h.Store, Log: h.Log.With("feature", "archive"),
+		Wait: b.Dial("archive.wait"), Backlog: b.Dial("archive.backlog"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open archive: %w", err)
+	}
+	h.Archive = a
+	r.resume, r.streams = b.Dial("session.resume"), b.Dial("session.streams")
+	r.sessions = session.Host{
+		Board: b, Mailbox: b.Dial("session.mailbox"), Request: b.Dial("session.request"),
+		Delivered: r.reached, Lost: r.lost, Resync: r.resync,
+	}
+	return r, nil
+}
+
+// declare puts what the house itself does on the board. None of it has a
+// switch: a server that does not route is no server.
+func (r *Router) declare() (err error) {
+	add := func(name, doc string, levers ...feature.Lever) (id feature.ID) {
+		if err == nil {
+			id, err = r.Board.DeclareAlways(name, doc, levers...)
+		}
+		return id
+	}
+	r.features.message = add("message", "RFC 6121 §5, §8.5: routes messages to resources")
+	r.features.iq = add("iq", "RFC 6120 §8.2.3: routes requests between resources")
+	r.features.presence = add("presence", "RFC 6121 §3, §4: presence and subscriptions")
+	r.features.roster = add("rosters", "RFC 6121 §2: pushes of roster changes")
+	r.features.archive = add("archive", "the message log: durable before it is acknowledged",
+		feature.Lever{Name: "archive.wait", Unit: "ms", Default: 250, Min: 1, Max: 60000,
+			Doc: "how long delivery waits for the commit; past it a message is delivered unacknowledged"},
+		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
+			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
+	add("session", "XEP-0198: mailboxes and the resumption of cut streams",
+		feature.Lever{Name: "session.mailbox", Unit: "bytes", Default: 1 << 20, Min: 64 << 10, Max: 64 << 20,
+			Doc: "how much may wait for one client; past it presence is dropped, then the stream closed"},
+		feature.Lever{Name: "session.request", Unit: "bytes", Default: 16 << 10, Min: 256, Max: 1 << 20,
+			Doc: "after how much unacknowledged a client is asked for an acknowledgement"},
+		feature.Lever{Name: "session.resume", Unit: "s", Default: 300, Min: 0, Max: 86400,
+			Doc: "how long a session whose stream was cut may be resumed"},
+		feature.Lever{Name: "session.streams", Default: 50, Min: 1, Max: 10000,
+			Doc: "how many sessions one account may have"})
+	return err
+}
+
+// Use adds the modules, in the order in which a stanza meets them, and makes
+// the first table. It is called once, before the first stream.
+func (r *Router) Use(makers []func(*Host) Module) error {
+	for _, make := range makers {
+		m := make(r.Host)
+		declare := func() (feature.ID, error) { return r.Board.Declare(m.Name, m.Doc, m.Off, m.Levers...) }
+		if m.Always {
+			declare = func() (feature.ID, error) { return r.Board.DeclareAlways(m.Name, m.Doc, m.Levers...) }
+		}
+		id, err := declare()
+		if err != nil {
+			return fmt.Errorf("module %s: %w", m.Name, err)
+		}
+		r.modules = append(r.modules, module{m, id})
+	}
+	r.compile()
+	r.Board.OnChange(r.compile)
+	return nil
+}
+
+// Modules lists the modules in their order.
+func (r *Router) Modules() []Module {
+	list := make([]Module, len(r.modules))
+	for i := range r.modules {
+		list[i] = r.modules[i].Module
+	}
+	return list
+}
+
+// Organisation finds the organisation of a domain.
+func (r *Router) Organisation(domain string) (feature.Org, bool) {
+	org, ok := (*r.domains.Load())[domain]
+	return org, ok
+}
+
+// AddOrganisation makes the router serve one domain more.
+func (r *Router) AddOrganisation(domain string, org feature.Org) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := make(map[string]feature.Org)
+	for d, o := range *r.domains.Load() {
+		next[d] = o
+	}
+	next[domain] = org
+	r.domains.Store(&next)
+	r.compileLocked()
+}
+
+// Start runs the background work of the modules and the keeper of sessions
+// until ctx ends.
+func (r *Router) Start(ctx context.Context) {
+	for i := range r.modules {
+		m := &r.modules[i]
+		if m.Run == nil {
+			continue
+		}
+		r.wait.Go(func() {
+			if err := m.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				r.Log.Error("background work ended", "feature", m.Name, "cause", err)
+			}
+		})
+	}
+	r.wait.Go(func() { r.keep(ctx) })
+}
+
+// Wait returns when the background work has ended.
+func (r *Router) Wait() { r.wait.Wait() }
+
+// Delivered counts the messages handed to their recipients since the start.
+func (r *Router) Delivered() int64 { return r.delivered.Load() }
+
+// Route sends a stanza of a session on its way. Errors are told to the sender
+// here; what is returned ends the stream.
+func (r *Router) Route(c *Ctx, st *stanza.Stanza) error {
+	if err := c.address(st); err != nil {
+		c.Fail(st, err)
+		return nil
+	}
+	t := r.table(c.Org)
+	if !c.Session.Scope.IsZero() && !r.inScope(c, t, st) {
+		if st.Kind != stanza.Presence {
+			c.Fail(st, stanza.Forbidden("this sign-in is for one conversation only"))
+		}
+		return nil
+	}
+	for i := range t.sent {
+		if t.sent[i].run(c, st) == Stop {
+			return nil
+		}
+	}
+	var err error
+	switch st.Kind {
+	case stanza.Message:
+		c.number = r.Board.Number(r.features.message, c.Org)
+		err = r.message(c, t, st)
+	case stanza.Presence:
+		c.number = r.Board.Number(r.features.presence, c.Org)
+		err = r.presence(c, t, st)
+	case stanza.IQ:
+		c.number = r.Board.Number(r.features.iq, c.Org)
+		err = r.iq(c, t, st)
+	}
+	if err != nil {
+		c.Fail(st, err)
+	}
+	return nil
+}
+
+// address stamps the sender and reads the recipient. The last recipient is
+// remembered: people write several stanzas to the same one.
+func (c *Ctx) address(st *stanza.Stanza) error {
+	st.From = c.Session.JID
+	raw := st.RawTo()
+	if raw == nil {
+		st.To = jid.JID{}
+		return nil
+	}
+	if string(raw) == string(c.last) && !c.lastJID.IsZero() {
+		st.To = c.lastJID
+		return nil
+	}
+	to, err := jid.Parse(stanza.Unescape(raw))
+	if err != nil {
+		return stanza.JIDMalformed("the address in 'to' is none")
+	}
+	st.To = to
+	c.last, c.lastJID = append(c.last[:0], raw...), to
+	if c.lastPeer != nil && c.lastPeer.JID != to.Bare() {
+		c.lastPeer.Release()
+		c.lastPeer = nil
+	}
+	return nil
+}
+
+// peer acquires the account of st.To; the context holds it, nobody else need
+// release it before the next stanza.
+func (c *Ctx) peer(to jid.JID) (*presence.Account, error) {
+	bare := to.Bare()
+	if bare == c.Account.JID {
+		return c.Account, nil
+	}
+	if c.lastPeer != nil && c.lastPeer.JID == bare {
+		return c.lastPeer, nil
+	}
+	a, err := c.Directory.Account(c.Context, bare)
+	if err != nil {
+		return nil, err
+	}
+	if c.lastPeer != nil {
+		c.lastPeer.Release()
+	}
+	c.lastPeer = a
+	return a, nil
+}
+
+// Done gives back what the context holds; its stream is over.
+func (c *Ctx) Done() {
+	if c.lastPeer != nil {
+		c.lastPeer.Release()
+		c.lastPeer = nil
+	}
+}
+
+// keep looks after sessions now and then: acks are asked for so that cursors
+// move on, sessions that waited too long for their client end.
+func (r *Router) keep(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.sweep()
+		}
+	}
+}

@@ -1,0 +1,294 @@
+package router
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/stream"
+)
+
+// Bind makes a session of a stream that signed in to account a, RFC 6120 §7.
+// The session holds the account from now on. resource is prepared, or empty
+// for one of the server's making.
+func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Conn, resource string, scope jid.JID) (*Ctx, error) {
+	if len(a.Resources()) >= int(r.streams.Int(a.Org)) {
+		return nil, stanza.ResourceConstraint("this account has too many sessions")
+	}
+	if resource == "" {
+		resource = randomName(12)
+	}
+	full, err := a.JID.WithResource(resource)
+	if err != nil {
+		return nil, stanza.BadRequest("this is no resource")
+	}
+	s := session.New(&r.sessions, conn, full)
+	s.Org, s.Account, s.Scope = a.Org, int64(a.ID), scope
+	if replaced := r.Directory.Bind(a, s); replaced != nil {
+		replaced.Close(stream.NewError(stream.Conflict, "this resource has signed in again"))
+		r.end(replaced)
+	}
+	return r.Context(a, s), nil
+}
+
+// Context makes what the handlers of a stream work with.
+func (r *Router) Context(a *presence.Account, s *session.Session) *Ctx {
+	return &Ctx{Host: r.Host, Context: context.Background(), Session: s, Account: a, Org: a.Org, Domain: a.JID.Domain()}
+}
+
+func randomName(bytes int) string {
+	b := make([]byte, bytes)
+	rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// Enable starts stream management for the session, XEP-0198 §3, and answers.
+func (r *Router) Enable(s *session.Session, resume bool) {
+	seconds := r.resume.Int(s.Org)
+	resume = resume && seconds > 0
+	id := randomName(18)
+	if !s.Enable(id, resume) {
+		s.SendNonza([]byte("<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
+		return
+	}
+	r.mu.Lock()
+	r.parked[id] = s
+	r.mu.Unlock()
+	x := new(stanza.XML)
+	if resume {
+		x.Empty("enabled", "xmlns", "urn:xmpp:sm:3", "id", id, "resume", "true", "max", decimal(seconds))
+	} else {
+		x.Empty("enabled", "xmlns", "urn:xmpp:sm:3", "id", id)
+	}
+	s.SendNonza(x.Bytes())
+}
+
+// Resume gives a cut session its new stream, XEP-0198 §5. It waits until what
+// the session had under way is safe, so that h covers all of it. When there
+// is no such session, known tells whether handled is its last count.
+func (r *Router) Resume(a *presence.Account, conn *stream.Conn, previd string, h uint32) (c *Ctx, handled uint32, known bool, err error) {
+	r.mu.Lock()
+	s := r.parked[previd]
+	if s == nil {
+		handled, known = r.forgot.get(previd, a.JID)
+	}
+	r.mu.Unlock()
+	if s == nil || s.JID.Bare() != a.JID {
+		return nil, handled, known, nil
+	}
+	if settled := s.Settled(); settled != nil {
+		select {
+		case <-settled:
+		case <-time.After(10 * time.Second): // the store does not commit: resume all the same
+		}
+	}
+	old, err := s.Resume(conn, h)
+	if err == session.ErrOver {
+		return nil, s.Handled(), true, nil
+	}
+	if err != nil {
+		return nil, 0, false, err
+	}
+	if old != nil {
+		old.Close(stream.NewError(stream.Conflict, "the session was resumed on another stream"))
+	}
+	return r.Context(a, s), 0, true, nil
+}
+
+// lost is told by a session that its stream is gone.
+func (r *Router) lost(s *session.Session, resumable bool) {
+	if !resumable || r.resume.Int(s.Org) == 0 {
+		r.end(s)
+	}
+}
+
+// end is the end of a session: contacts are told, what the client never got
+// goes another way.
+func (r *Router) end(s *session.Session) {
+	id, _ := s.Managed()
+	handled := s.Handled()
+	wanted := s.Wants()
+	if s.Ended() {
+		return
+	}
+	rest := s.End()
+	r.mu.Lock()
+	if id != "" {
+		delete(r.parked, id)
+		r.forgot.put(id, s.JID.Bare(), handled)
+	}
+	r.mu.Unlock()
+	a := r.Directory.Find(s.JID.Bare())
+	if a == nil {
+		return
+	}
+	defer a.Release()
+	if !r.Directory.Unbind(context.Background(), a, s) {
+		return
+	}
+	t := r.table(s.Org)
+	if len(t.unbound) > 0 {
+		c := r.Context(a, s)
+		for i := range t.unbound {
+			t.unbound[i].run(c)
+		}
+	}
+	r.rescue(a, s, rest, wanted)
+	a.Release() // the session's own hold
+}
+
+// rescue takes care of what a client never acknowledged: requests are
+// answered, messages go to the other resources or wait in the delivery log.
+func (r *Router) rescue(a *presence.Account, s *session.Session, rest []*stanza.Wire, wanted bool) {
+	var oldest stanza.ArchiveID
+	for _, w := range rest {
+		switch {
+		case w.Kind == stanza.IQ && (w.Type == stanza.Get || w.Type == stanza.Set):
+			r.unanswered(w)
+		case w.Kind == stanza.Message && !w.ID.IsZero():
+			if !r.handOn(a, s, w) && (oldest.IsZero() || w.ID.Less(oldest)) {
+				oldest = w.ID
+			}
+		}
+	}
+	if oldest.IsZero() {
+		return
+	}
+	a.Pending.Store(true)
+	if !wanted {
+		return
+	}
+	if err := r.Archive.Undo(context.Background(), a.Org, a.ID, oldest); err != nil {
+		r.Log.Error("delivery cursor not moved back", "jid", s.JID.String(), "cause", err)
+	}
+}
+
+// handOn gives a message that was for one resource to the others. It returns
+// false when none is there.
+func (r *Router) handOn(a *presence.Account, from *session.Session, w *stanza.Wire) bool {
+	found := false
+	for _, res := range a.Resources() {
+		if res.Session == from || !res.Session.Wants() {
+			continue
+		}
+		found = true
+		if w.To == from.JID && !res.Session.Carbons.Load() {
+			res.Session.Send(w)
+		}
+	}
+	return found
+}
+
+// unanswered tells whoever asked that the resource is gone.
+func (r *Router) unanswered(w *stanza.Wire) {
+	asker := r.Directory.Find(w.From.Bare())
+	if asker == nil {
+		return
+	}
+	defer asker.Release()
+	to := asker.Resource(w.From.Resource())
+	st, err := stanza.Parse(w.Stored())
+	if to == nil || err != nil {
+		return
+	}
+	st.From, st.To = w.From, w.To
+	if reply := stanza.Reply(st, w.To, stanza.ServiceUnavailable("")); reply != nil {
+		reply.Number = w.Number
+		to.Send(reply)
+	}
+}
+
+// reached is told by a session what its client has received.
+func (r *Router) reached(s *session.Session, id stanza.ArchiveID) {
+	if a := r.Directory.Find(s.JID.Bare()); a != nil {
+		r.Archive.Delivered(a.Org, a.ID, id)
+		a.Release()
+	}
+}
+
+func (r *Router) resync(s *session.Session) {
+	a := r.Directory.Find(s.JID.Bare())
+	if a == nil {
+		return
+	}
+	defer a.Release()
+	if err := r.Directory.Resync(context.Background(), a, s); err != nil {
+		r.Log.Error("presence not sent again", "jid", s.JID.String(), "cause", err)
+	}
+}
+
+// askEvery is how often a client that owes an acknowledgement is asked, in
+// sweeps.
+const askEvery = 3
+
+func (r *Router) sweep() {
+	r.mu.Lock()
+	r.sweeps++
+	ask := r.sweeps%askEvery == 0
+	all := make([]*session.Session, 0, len(r.parked))
+	for _, s := range r.parked {
+		all = append(all, s)
+	}
+	r.mu.Unlock()
+	now := time.Now()
+	for _, s := range all {
+		since, detached := s.Detached()
+		switch {
+		case detached && now.Sub(since) > time.Duration(r.resume.Int(s.Org))*time.Second:
+			r.end(s)
+		case !detached && ask:
+			s.AskAck()
+		}
+	}
+}
+
+// CloseAll ends every session with a stream error, and those that wait for
+// their client without one.
+func (r *Router) CloseAll(e *stream.Error) {
+	r.Directory.Each(func(a *presence.Account) { r.closeAccount(a, e) })
+}
+
+// CloseAccount ends the sessions of one account.
+func (r *Router) CloseAccount(bare jid.JID, e *stream.Error) {
+	if a := r.Directory.Find(bare); a != nil {
+		r.closeAccount(a, e)
+		a.Release()
+	}
+}
+
+func (r *Router) closeAccount(a *presence.Account, e *stream.Error) {
+	for _, res := range a.Resources() {
+		res.Session.Close(e)
+	}
+}
+
+// A handledBook remembers the last count of sessions that ended, so that a
+// failed resumption can still tell it (XEP-0198 §5).
+type handledBook struct {
+	entries [1024]struct {
+		id    string
+		owner jid.JID
+		h     uint32
+	}
+	next int
+}
+
+func (b *handledBook) put(id string, owner jid.JID, h uint32) {
+	e := &b.entries[b.next]
+	e.id, e.owner, e.h = id, owner, h
+	b.next = (b.next + 1) % len(b.entries)
+}
+
+func (b *handledBook) get(id string, owner jid.JID) (uint32, bool) {
+	for i := range b.entries {
+		if e := &b.entries[i]; e.id == id && e.owner == owner {
+			return e.h, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,165 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/stanza"
+)
+
+// tables are what the switches leave of the modules: one for all, and one for
+// each organisation that has a switch of its own somewhere. They are replaced
+// as a whole.
+type tables struct {
+	orgs map[feature.Org]*table
+}
+
+// A table is what stanzas of one organisation meet.
+type table struct {
+	org     feature.Org
+	sent    []sentHook
+	arrived []arrivedHook
+	missed  []missedHook
+	bound   []boundHook
+	unbound []boundHook
+	iqs     map[iqKey]*iqEntry
+	preAuth []*module
+	offers  []*module
+
+	disco, accountDisco []string
+}
+
+type iqKey struct {
+	set       bool
+	ns, local string
+}
+
+type iqEntry struct {
+	*IQ
+	account *feature.Account
+}
+
+type sentHook struct {
+	account *feature.Account
+	f       func(*Ctx, *stanza.Stanza) Verdict
+}
+
+func (h *sentHook) run(c *Ctx, st *stanza.Stanza) Verdict {
+	m := h.account.Meter()
+	c.number = h.account.Number()
+	v := h.f(c, st)
+	m.Stop()
+	return v
+}
+
+type arrivedHook struct {
+	account *feature.Account
+	f       func(*Ctx, *Arrival) Verdict
+}
+
+func (h *arrivedHook) run(c *Ctx, a *Arrival) Verdict {
+	m := h.account.Meter()
+	c.number = h.account.Number()
+	v := h.f(c, a)
+	m.Stop()
+	return v
+}
+
+type missedHook struct {
+	account *feature.Account
+	f       func(*Ctx, *Arrival)
+}
+
+type boundHook struct {
+	account *feature.Account
+	f       func(*Ctx)
+}
+
+func (h *boundHook) run(c *Ctx) {
+	m := h.account.Meter()
+	c.number = h.account.Number()
+	h.f(c)
+	m.Stop()
+}
+
+// compile makes the tables anew from the switches as they stand.
+func (r *Router) compile() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.compileLocked()
+}
+
+func (r *Router) compileLocked() {
+	next := &tables{orgs: map[feature.Org]*table{0: r.tableFor(0)}}
+	for _, org := range *r.domains.Load() {
+		next.orgs[org] = r.tableFor(org)
+	}
+	r.tables.Store(next)
+}
+
+// table is what stanzas of an organisation meet now.
+func (r *Router) table(org feature.Org) *table {
+	ts := r.tables.Load()
+	if t := ts.orgs[org]; t != nil {
+		return t
+	}
+	return ts.orgs[0]
+}
+
+func (r *Router) tableFor(org feature.Org) *table {
+	t := &table{org: org, iqs: make(map[iqKey]*iqEntry)}
+	for i := range r.modules {
+		m := &r.modules[i]
+		if r.Board.On(m.id, org) {
+			t.add(m, r.Board.Account(m.id, org))
+		}
+	}
+	slices.Sort(t.disco)
+	slices.Sort(t.accountDisco)
+	t.disco, t.accountDisco = slices.Compact(t.disco), slices.Compact(t.accountDisco)
+	return t
+}
+
+func (t *table) add(m *module, account *feature.Account) {
+	if m.Sent != nil {
+		t.sent = append(t.sent, sentHook{account, m.Sent})
+	}
+	if m.Arrived != nil {
+		t.arrived = append(t.arrived, arrivedHook{account, m.Arrived})
+	}
+	if m.Missed != nil {
+		t.missed = append(t.missed, missedHook{account, m.Missed})
+	}
+	if m.Bound != nil {
+		t.bound = append(t.bound, boundHook{account, m.Bound})
+	}
+	if m.Unbound != nil {
+		t.unbound = append(t.unbound, boundHook{account, m.Unbound})
+	}
+	if m.PreAuth != nil {
+		t.preAuth = append(t.preAuth, m)
+	}
+	if m.Features != nil {
+		t.offers = append(t.offers, m)
+	}
+	for i := range m.IQ {
+		q := &m.IQ[i]
+		t.iqs[iqKey{q.Type == stanza.Set, q.NS, q.Local}] = &iqEntry{q, account}
+	}
+	t.disco = append(t.disco, m.Disco...)
+	t.accountDisco = append(t.accountDisco, m.AccountDisco...)
+}
+
+// Disco lists the features the server announces to an organisation, sorted;
+// AccountDisco those of its accounts.
+func (r *Router) Disco(org feature.Org) []string { return r.table(org).disco }
+
+// AccountDisco lists the features accounts of an organisation announce, sorted.
+func (r *Router) AccountDisco(org feature.Org) []string { return r.table(org).accountDisco }
+
+// StreamFeatures lets the modules add their stream features.
+func (r *Router) StreamFeatures(x *stanza.XML, org feature.Org, signedIn bool) {
+	for _, m := range r.table(org).offers {
+		m.Features(x, signedIn)
+	}
+}

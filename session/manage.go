@@ -1,0 +1,296 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/stream"
+)
+
+const nsSM = "urn:xmpp:sm:3"
+
+var smRequest = []byte("<r xmlns='urn:xmpp:sm:3'/>")
+
+// MaxInFlight is how many messages of one stream may wait for their commit
+// before the stream is read no further.
+const MaxInFlight = 256
+
+// An inbox counts what came in, XEP-0198 §4. Stanzas are numbered as they are
+// read; those that wait for a commit are remembered, so that the count given
+// to the client never covers what could still be lost.
+type inbox struct {
+	received uint32   // stanzas read since stream management was enabled
+	waiting  []uint32 // numbers of those whose commit is under way, ascending
+	told     uint32   // the last h the client was given
+	before   int      // commits under way since before counting began
+	due      bool     // an <a/> is owed
+	counting bool
+	paused   bool
+}
+
+// handled is the committed prefix: the h of an <a/>.
+func (i *inbox) handled() uint32 {
+	if len(i.waiting) > 0 {
+		return i.waiting[0] - 1
+	}
+	return i.received
+}
+
+func (i *inbox) owesAck() bool { return i.counting && i.due }
+
+func (i *inbox) takeAck() []byte {
+	if !i.owesAck() {
+		return nil
+	}
+	i.due = false
+	i.told = i.handled()
+	b := append(make([]byte, 0, 64), "<a xmlns='urn:xmpp:sm:3' h='"...)
+	b = strconv.AppendUint(b, uint64(i.told), 10)
+	return append(b, "'/>"...)
+}
+
+// Received counts a stanza that was read from the stream.
+func (s *Session) Received() {
+	s.mu.Lock()
+	s.in.received++
+	s.mu.Unlock()
+}
+
+// Await notes that the stanza read last is complete only when its commit is
+// told by Committed. With too many of them the stream is not read on.
+func (s *Session) Await() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in.waiting = append(s.in.waiting, s.in.received)
+	if len(s.in.waiting) >= MaxInFlight && !s.in.paused {
+		s.in.paused = true
+		if s.conn != nil {
+			s.conn.Pause()
+		}
+	}
+}
+
+// Committed tells that the oldest awaited stanza is safe. An <a/> follows.
+func (s *Session) Committed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.in.before > 0:
+		s.in.before--
+	case len(s.in.waiting) > 1:
+		s.in.waiting = s.in.waiting[1:]
+	default:
+		s.in.waiting = nil
+	}
+	if s.in.counting {
+		s.in.due = true
+		s.wake()
+	}
+	if s.in.paused && len(s.in.waiting) < MaxInFlight/2 {
+		s.in.paused = false
+		if s.conn != nil {
+			s.conn.Resume()
+		}
+	}
+	if len(s.in.waiting) == 0 && s.sm != nil && s.sm.settled != nil {
+		close(s.sm.settled)
+		s.sm.settled = nil
+	}
+}
+
+// management is what stream management keeps while it is enabled.
+type management struct {
+	id        string
+	resume    bool
+	acked     uint32         // the last h the client gave
+	unacked   []*stanza.Wire // sent after it, in order
+	bytes     int
+	since     int  // bytes sent since the last <r/>
+	requested bool // an <r/> is unanswered
+	settled   chan struct{}
+}
+
+func (s *Session) smBytes() int {
+	if s.sm == nil {
+		return 0
+	}
+	return max(0, s.sm.bytes-s.out.bytes)
+}
+
+func (m *management) sent(w *stanza.Wire, size int) {
+	m.unacked = append(m.unacked, w)
+	m.bytes += size
+	m.since += size
+}
+
+func (m *management) mustRequest(after int) bool {
+	if m.requested || m.since < after || len(m.unacked) == 0 {
+		return false
+	}
+	m.requested, m.since = true, 0
+	return true
+}
+
+// Enable starts stream management (XEP-0198 §3): counting begins now. id names
+// the session for a later resumption; resume tells whether that is allowed.
+// It returns false when it was enabled before.
+func (s *Session) Enable(id string, resume bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sm != nil {
+		return false
+	}
+	s.sm = &management{id: id, resume: resume}
+	s.in = inbox{counting: true, paused: s.in.paused, before: s.in.before + len(s.in.waiting)}
+	return true
+}
+
+// Managed returns the resumption id, empty without stream management.
+func (s *Session) Managed() (id string, resumable bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sm == nil {
+		return "", false
+	}
+	return s.sm.id, s.sm.resume
+}
+
+// Requested answers an <r/> of the client with the committed prefix, at once.
+func (s *Session) Requested() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in.due = true
+	s.wake()
+}
+
+// AskAck asks the client for an <a/> when something is unacknowledged and
+// none is under way. It is called now and then, so that cursors move on.
+func (s *Session) AskAck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sm == nil || s.conn == nil || s.sm.requested || len(s.sm.unacked) == 0 || s.out.end != nil {
+		return
+	}
+	s.sm.requested, s.sm.since = true, 0
+	w := stanza.NonzaOf(smRequest)
+	s.out.queue = append(s.out.queue, w)
+	s.out.bytes += w.Len()
+	s.wake()
+}
+
+// Acked takes an <a h='…'/> of the client. An h beyond what was sent is the
+// stream error of XEP-0198 §4.
+func (s *Session) Acked(h uint32) error {
+	s.mu.Lock()
+	if s.sm == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	done, err := s.sm.ack(h)
+	s.sm.requested = false
+	s.release()
+	resync := err == nil && s.out.dropped && !s.crowded()
+	if resync {
+		s.out.dropped = false
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.delivered(done)
+	if resync {
+		s.host.Resync(s)
+	}
+	return nil
+}
+
+// ack drops what h covers and returns it. Numbers wrap at 2^32.
+func (m *management) ack(h uint32) ([]*stanza.Wire, error) {
+	n := int(h - m.acked)
+	if n > len(m.unacked) {
+		return nil, tooHigh(h, m.acked+uint32(len(m.unacked)))
+	}
+	done := m.unacked[:n]
+	m.unacked = m.unacked[n:]
+	if len(m.unacked) == 0 {
+		m.unacked = nil
+	}
+	for _, w := range done {
+		m.bytes -= w.Len()
+	}
+	m.acked = h
+	return done, nil
+}
+
+func tooHigh(h, sent uint32) *stream.Error {
+	e := stream.NewError("undefined-condition", "")
+	e.App = []byte("<handled-count-too-high xmlns='" + nsSM + "' h='" + strconv.FormatUint(uint64(h), 10) +
+		"' send-count='" + strconv.FormatUint(uint64(sent), 10) + "'/>")
+	return e
+}
+
+// Settled returns a channel that is closed when no message of the session
+// waits for its commit any more; nil when none does.
+func (s *Session) Settled() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sm == nil || len(s.in.waiting) == 0 {
+		return nil
+	}
+	if s.sm.settled == nil {
+		s.sm.settled = make(chan struct{})
+	}
+	return s.sm.settled
+}
+
+// Handled returns the committed prefix.
+func (s *Session) Handled() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.in.handled()
+}
+
+// ErrOver is returned when a session that is to be resumed is over.
+var ErrOver = errors.New("session is over")
+
+// Resume moves the session to a new stream (XEP-0198 §5): what the client's h
+// covers is forgotten, the rest is sent again behind <resumed/>. The old
+// stream, if it still lives, is returned for the caller to close.
+func (s *Session) Resume(conn *stream.Conn, h uint32) (old *stream.Conn, err error) {
+	s.mu.Lock()
+	if s.ended || s.sm == nil || s.out.end != nil {
+		s.mu.Unlock()
+		return nil, ErrOver
+	}
+	done, err := s.sm.ack(h)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
+	old, s.conn = s.conn, conn
+	s.in.due = false
+	if s.in.paused {
+		conn.Pause()
+	}
+	s.in.told = s.in.handled()
+	s.sm.requested, s.sm.since = false, 0
+	s.csi = nil
+	var b bytes.Buffer
+	b.WriteString("<resumed xmlns='" + nsSM + "' previd='" + s.sm.id + "' h='")
+	b.WriteString(strconv.FormatUint(uint64(s.in.told), 10))
+	b.WriteString("'/>")
+	s.out.queue = append(make([]*stanza.Wire, 0, len(s.sm.unacked)+1), stanza.NonzaOf(b.Bytes()))
+	s.out.queue = append(s.out.queue, s.sm.unacked...)
+	s.out.bytes = s.sm.bytes + b.Len()
+	s.out.writing = false
+	s.wake()
+	s.release()
+	s.mu.Unlock()
+	s.delivered(done)
+	return old, nil
+}
+
+// elementEnd is the length of the first element of nonzas in a row.
+func elementEnd(b []byte) int { return bytes.IndexByte(b, '>') + 1 }
