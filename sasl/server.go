@@ -1,49 +1,190 @@
 package sasl
 
-// Credentials is what the store has of an account. The zero value is an account that does not exist, and an exchange does not let that be seen.
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Credentials is what the store has of an account. The zero value stands for an account that does not exist; an exchange does not let the peer see that.
 type Credentials struct {
 	Keys     []Keys // at most one per mechanism
 	Disabled bool   // told only to who has proven the password
 }
 
-// Binding gives the channel binding data of the stream for a type (TLSExporter, TLSServerEndPoint).
-type Binding func(kind string) ([]byte, error)
-
-// ServerConfig is what a Server needs of its stream.
-type ServerConfig struct {
-	Domain     string                                  // the stream's domain, canonical
-	Offered    []string                                // mechanisms offered on this stream, to notice a downgrade
-	Lookup     func(local string) (Credentials, error) // an error is a failure of the store: temporary-auth-failure
-	Bearer     func(token string) (Claims, error)      // decides on a token of OAUTHBEARER
-	Local      func(name string) (string, error)       // prepares a localpart; nil keeps it
-	Bare       func(address string) (string, error)    // prepares a bare JID given as authorization identity; nil keeps it
-	Binding    Binding                                 // nil without TLS
-	Types      []string                                // channel binding types that Binding can give (XEP-0440)
-	Secret     []byte                                  // makes the salts of accounts that do not exist; kept across restarts
-	Iterations int                                     // of accounts that do not exist; 0: 4096
+// keys returns the keys for a mechanism without -PLUS.
+func (c Credentials) keys(mech string) (Keys, bool) {
+	for _, k := range c.Keys {
+		if k.Mechanism == mech {
+			return k, k.Validate() == nil
+		}
+	}
+	return Keys{}, false
 }
 
-// Result is who signed in.
+// ServerConfig is what a Server needs to know of its stream and its domain. The functions are called in Step, by its goroutine.
+type ServerConfig struct {
+	Domain  string   // of the stream, canonical
+	Offered []string // all mechanisms that the stream offered, and no other
+
+	// Lookup gives what the store has of a localpart. An error is one of the store, and becomes temporary-auth-failure. For SCRAM and PLAIN.
+	Lookup func(local string) (Credentials, error)
+	// Bearer decides on a token, for OAUTHBEARER. An error refuses it; a *Failure with the condition temporary-auth-failure says that it could not be decided.
+	Bearer func(token string) (Claims, error)
+	// Local prepares a localpart (RFC 7622 §3.3). nil leaves names as they are.
+	Local func(name string) (string, error)
+	// Bare prepares a bare JID, given as the identity to act as. nil leaves it as it is.
+	Bare func(address string) (string, error)
+
+	Binding Binding  // channel bindings of the stream; nil without TLS
+	Types   []string // channel binding types that the stream announced (XEP-0440), and no other
+
+	// Secret makes up salts for accounts that do not exist. It must outlive restarts, be the same on all nodes, and have 16 bytes or more: a salt that
+	// changes tells that an account does not exist.
+	Secret []byte
+	// Iterations is the count for accounts that do not exist: that of most accounts which do. 0 stands for DefaultIterations.
+	Iterations int
+	// HideOffer leaves the hash of the offer out of SCRAM (XEP-0474), for streams on which not everything offered is known here.
+	HideOffer bool
+	// OpenIDConfiguration is the address of the token issuer's metadata, told when OAUTHBEARER refuses (RFC 7628 §3.2.2); may be "".
+	OpenIDConfiguration string
+}
+
+// plus tells whether the stream offered channel binding.
+func (c *ServerConfig) plus() bool {
+	return slices.ContainsFunc(c.Offered, func(m string) bool { return strings.HasSuffix(m, "-PLUS") })
+}
+
+// name prepares the localpart that a client gave. ok is false for what cannot be the name of an account.
+func (c *ServerConfig) name(authcid string) (local string, ok bool) {
+	if c.Local == nil {
+		return authcid, true
+	}
+	local, err := c.Local(authcid)
+	if err != nil {
+		return authcid, false
+	}
+	return local, true
+}
+
+// authorize checks the identity to act as: none, or the account itself (RFC 6120 §6.3.8).
+func (c *ServerConfig) authorize(authzid, local string) error {
+	if authzid == "" {
+		return nil
+	}
+	if c.Bare != nil {
+		var err error
+		if authzid, err = c.Bare(authzid); err != nil {
+			return &Failure{Condition: InvalidAuthzid, Cause: err}
+		}
+	}
+	if name, domain, _ := strings.Cut(authzid, "@"); name != local || domain != c.Domain {
+		return fail(InvalidAuthzid, "one can only act as the account itself")
+	}
+	return nil
+}
+
+// credentials asks the store for an account whose name could be prepared.
+func (c *ServerConfig) credentials(local string, ok bool) (Credentials, error) {
+	if !ok {
+		return Credentials{}, nil
+	}
+	cr, err := c.Lookup(local)
+	if err != nil {
+		return Credentials{}, &Failure{Condition: TemporaryAuthFailure, Cause: err}
+	}
+	return cr, nil
+}
+
+// decoy makes up the keys of an account that does not exist: always the same ones for the same name, which no password fits.
+func (c *ServerConfig) decoy(h hashing, name string) Keys {
+	seed, _ := hashOf(SCRAMSHA256)
+	b := make([]byte, 0, 192)
+	b = append(append(append(append(append(b, h.name...), 0), c.Domain...), 0), name...)
+	k := seed.macBytes(make([]byte, 0, 32), c.Secret, b)
+	iterations := c.Iterations
+	if iterations == 0 {
+		iterations = DefaultIterations
+	}
+	stored := h.sum(k)
+	return Keys{Mechanism: h.name, Iterations: iterations, Salt: k[:saltSize], StoredKey: stored, ServerKey: stored}
+}
+
+// Result is who signed in, and how.
 type Result struct {
 	Mechanism string
 	Local     string // canonical localpart
-	Binding   string // channel binding type in use, "" without
-	Claims    Claims // of the token, with OAUTHBEARER
+	Binding   string // channel binding type that was used, "" for none
+	Claims    Claims // of the token; zero without OAUTHBEARER
 }
 
 // Server is the server's end of one exchange.
-type Server struct{ result Result }
+type Server struct {
+	cfg    ServerConfig
+	hash   hashing
+	step   func(s *Server, in []byte) (out []byte, done bool, err error) // what takes the next message; nil when the exchange is over
+	scram  scramServer
+	result Result // filled as it becomes known, shown when done
+	begun  bool
+	done   bool
+}
 
-// NewServer starts an exchange with the mechanism that the client chose.
+// errConfig says that a mechanism was offered which cannot be carried out.
+var errConfig = errors.New("the configuration lacks Lookup, Bearer, Binding or 16 bytes of Secret, which the mechanism needs")
+
+// NewServer starts an exchange with the mechanism that the client chose. It fails with invalid-mechanism if that was not offered, and with
+// temporary-auth-failure if the configuration lacks what it needs.
 func NewServer(mech string, cfg ServerConfig) (*Server, error) {
-	return nil, fail(InvalidMechanism, "not yet")
+	if !slices.Contains(cfg.Offered, mech) {
+		return nil, fail(InvalidMechanism, "")
+	}
+	s := &Server{cfg: cfg, result: Result{Mechanism: mech}}
+	hash, scram := hashOf(mech)
+	passwords := cfg.Lookup != nil && len(cfg.Secret) >= 16
+	switch {
+	case mech == Plain && passwords:
+		s.step = (*Server).plain
+	case mech == OAuthBearer && cfg.Bearer != nil:
+		s.step = (*Server).bearer
+	case scram && passwords && (cfg.Binding != nil || !strings.HasSuffix(mech, "-PLUS")):
+		s.hash, s.step = hash, (*Server).scramFirst
+	default:
+		return nil, &Failure{Condition: TemporaryAuthFailure, Cause: errConfig}
+	}
+	return s, nil
 }
 
-// Step takes what the client sent (nil: no initial response) and gives what to answer: a challenge, or with done the additional data of the success,
-// nil for none. A failure is a *Failure.
+// Step takes a message of the client; nil says that it came without an initial response, empty that the initial response is empty (RFC 6120 §6.4.2).
+// Without done, out is the next challenge, perhaps empty. With done the client is signed in, and out is the additional data of the success, nil for none.
+// in is not kept, out is good until the next Step. An error is a *Failure and ends the exchange.
 func (s *Server) Step(in []byte) (out []byte, done bool, err error) {
-	return nil, false, fail(Aborted, "not yet")
+	if s.step == nil {
+		return nil, false, fail(MalformedRequest, "the exchange is over")
+	}
+	if !s.begun {
+		s.begun = true
+		if in == nil {
+			return []byte{}, false, nil
+		}
+	}
+	if len(in) > maxMessage {
+		s.step = nil
+		return nil, false, fail(MalformedRequest, "the message is too long")
+	}
+	out, s.done, err = s.step(s, in)
+	if err != nil {
+		out, s.done = nil, false
+	}
+	if err != nil || s.done {
+		s.step = nil
+	}
+	return out, s.done, err
 }
 
-// Result tells who signed in, once Step was done.
-func (s *Server) Result() Result { return s.result }
+// Result tells who signed in. It is zero until Step says done.
+func (s *Server) Result() Result {
+	if !s.done {
+		return Result{}
+	}
+	return s.result
+}
