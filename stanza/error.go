@@ -59,7 +59,9 @@ func (e *Error) AppendXML(dst []byte) []byte {
 }
 
 // BadRequest: the XML is not what the protocol asks for.
-func BadRequest(text string) *Error { return &Error{Type: Modify, Condition: "bad-request", Text: text} }
+func BadRequest(text string) *Error {
+	return &Error{Type: Modify, Condition: "bad-request", Text: text}
+}
 
 // Conflict: a resource or name is taken.
 func Conflict(text string) *Error { return &Error{Type: Cancel, Condition: "conflict", Text: text} }

@@ -8,17 +8,20 @@ const (
 	Message Kind = iota
 	Presence
 	IQ
+	Nonza // an element on its way to a peer that is no stanza
 )
 
-// String is the element's name: message, presence or iq.
+// String is the element's name: message, presence or iq; "" for Nonza.
 func (k Kind) String() string {
 	switch k {
 	case Message:
 		return "message"
 	case Presence:
 		return "presence"
-	default:
+	case IQ:
 		return "iq"
+	default:
+		return ""
 	}
 }
 

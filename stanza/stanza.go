@@ -6,6 +6,9 @@ import (
 	"github.com/bearhug/bearhug/jid"
 )
 
+// maxNoted is how many first-level children a scan notes for the views.
+const maxNoted = 8
+
 // Stanza is a view of a scanned message, presence or iq. It lies over the read
 // buffer and is valid until the handler that got it returns.
 type Stanza struct {
@@ -14,40 +17,172 @@ type Stanza struct {
 	From jid.JID // stamped by the session
 	To   jid.JID // zero when absent; the caller fills it from RawTo
 
-	doc   []byte
-	scope *Scope
+	doc     []byte
+	scope   *Scope
+	root    elem
+	bodyEnd uint32 // where the end tag begins
+	id      span   // values of head attributes
+	to      span
+	from    span
+	lang    span
+	used    uint64 // bit i: Decls[i] of the scope is used
+	nchild  int    // first-level children; the first maxNoted are in child
+	child   [maxNoted]elem
+}
+
+// span is a piece of the document; off 0 is none.
+type span struct{ off, end uint32 }
+
+func (s *Stanza) bytes(p span) []byte {
+	if p.off == 0 {
+		return nil
+	}
+	return s.doc[p.off:p.end:p.end]
+}
+
+// noteHead reads the head attributes that everybody asks for.
+func (s *Stanza) noteHead() {
+	s.id, s.to, s.from, s.lang = span{}, span{}, span{}, span{}
+	s.From, s.To = jid.JID{}, jid.JID{}
+	var typ []byte
+	hasType := false
+	for t := (tagAttrs{doc: s.doc, next: s.root.nameEnd}); t.more(); {
+		v := span{t.val, t.valEnd}
+		switch string(t.name()) {
+		case "id":
+			s.id = v
+		case "to":
+			s.to = v
+		case "from":
+			s.from = v
+		case "type":
+			typ, hasType = t.value(), true
+		case "xml:lang":
+			s.lang = v
+		}
+	}
+	s.Type = typeOf(s.Kind, typ, hasType)
 }
 
 // Bytes is the whole stanza as it was received.
 func (s *Stanza) Bytes() []byte { return s.doc }
 
 // Element is the stanza itself as an element.
-func (s *Stanza) Element() Element { return Element{} }
+func (s *Stanza) Element() Element { return Element{s.doc, s.scope, s.root} }
 
 // ID is the raw id attribute, references undecoded; nil when absent.
-func (s *Stanza) ID() []byte { return nil }
+func (s *Stanza) ID() []byte { return s.bytes(s.id) }
 
-// RawTo is the raw to attribute; nil when absent. Decode it with Unescape when
-// it holds an '&'.
-func (s *Stanza) RawTo() []byte { return nil }
+// RawTo is the raw to attribute; nil when absent. Unescape decodes it.
+func (s *Stanza) RawTo() []byte { return s.bytes(s.to) }
 
 // RawFrom is the raw from attribute; nil when absent.
-func (s *Stanza) RawFrom() []byte { return nil }
+func (s *Stanza) RawFrom() []byte { return s.bytes(s.from) }
 
-// Lang is xml:lang of the stanza, or of its stream.
-func (s *Stanza) Lang() []byte { return nil }
+// Lang is xml:lang of the stanza or else of its stream; nil when neither has
+// one.
+func (s *Stanza) Lang() []byte {
+	if s.lang.off == 0 && s.scope != nil && s.scope.Lang != "" {
+		return []byte(s.scope.Lang)
+	}
+	return s.bytes(s.lang)
+}
 
-// Attr gives a head attribute raw.
-func (s *Stanza) Attr(name string) (raw []byte, ok bool) { return nil, false }
+// Attr gives a head attribute raw, named as it is written.
+func (s *Stanza) Attr(name string) (raw []byte, ok bool) { return s.Element().AttrRaw(name) }
 
 // Children walks over the first-level children.
-func (s *Stanza) Children() iter.Seq[Element] { return func(func(Element) bool) {} }
+func (s *Stanza) Children() iter.Seq[Element] {
+	return func(yield func(Element) bool) {
+		for i := range s.nchild {
+			if i == maxNoted {
+				break
+			}
+			if !yield(s.noted(i)) {
+				return
+			}
+		}
+		if s.nchild <= maxNoted {
+			return
+		}
+		e := s.Element()
+		for c, ok := e.firstFrom(s.child[maxNoted-1].end); ok; c, ok = e.firstFrom(c.end) {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
 
-// Child is the first child of that name.
-func (s *Stanza) Child(ns, local string) (Element, bool) { return Element{}, false }
+// noted is the i-th child, one of those noted while scanning.
+func (s *Stanza) noted(i int) Element { return Element{s.doc, s.scope, s.child[i]} }
+
+// Child is the first first-level child of that name.
+func (s *Stanza) Child(ns, local string) (Element, bool) {
+	for i := range min(s.nchild, maxNoted) {
+		c := &s.child[i]
+		if string(s.doc[c.name:c.nameEnd]) == local && refIs(s.doc, s.scope, c.ns, ns) {
+			return s.noted(i), true
+		}
+	}
+	if s.nchild > maxNoted {
+		e := s.Element()
+		for c, ok := e.firstFrom(s.child[maxNoted-1].end); ok; c, ok = e.firstFrom(c.end) {
+			if c.Is(ns, local) {
+				return c, true
+			}
+		}
+	}
+	return Element{}, false
+}
 
 // First is the first child element: the payload of an iq.
-func (s *Stanza) First() (Element, bool) { return Element{}, false }
+func (s *Stanza) First() (Element, bool) {
+	if s.nchild == 0 {
+		return Element{}, false
+	}
+	return s.noted(0), true
+}
 
-// Parse views one standalone stanza.
-func Parse(b []byte) (*Stanza, error) { return nil, nil }
+// Count is the number of first-level child elements.
+func (s *Stanza) Count() int { return s.nchild }
+
+// Parse views one standalone stanza: a document of its own that declares
+// jabber:client, and nothing else than it. The view lies over b.
+func Parse(b []byte) (*Stanza, error) {
+	var sc Scanner
+	if err := scanWhole(&sc, b); err != nil {
+		return nil, err
+	}
+	s, ok := sc.Stanza(b)
+	if !ok {
+		return nil, refuse("unsupported-stanza-type", "not a stanza of jabber:client")
+	}
+	out := *s
+	return &out, nil
+}
+
+// ParseElement views one standalone element of any name.
+func ParseElement(b []byte) (Element, error) {
+	var sc Scanner
+	if err := scanWhole(&sc, b); err != nil {
+		return Element{}, err
+	}
+	return sc.Element(b), nil
+}
+
+// scanWhole scans a document of any size that is all of b.
+func scanWhole(sc *Scanner, b []byte) error {
+	sc.Reset(nil, Limits{Bytes: 1 << 30, Depth: 256, Attrs: 256})
+	if len(b) == 0 || b[0] != '<' {
+		return malformed("no element")
+	}
+	n, err := sc.Scan(b)
+	if err != nil {
+		return err
+	}
+	if n != len(b) {
+		return malformed("not one whole element")
+	}
+	return nil
+}
