@@ -2,7 +2,6 @@ package sasl
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -77,15 +76,15 @@ func DeriveClient(mech, password string, iterations int, salt []byte) (ClientKey
 		Mechanism:  h.name,
 		Iterations: iterations,
 		Salt:       bytes.Clone(salt),
-		ClientKey:  h.mac(nil, salted, "Client Key"),
-		ServerKey:  h.mac(nil, salted, "Server Key"),
+		ClientKey:  h.mac(nil, salted, []byte("Client Key")),
+		ServerKey:  h.mac(nil, salted, []byte("Server Key")),
 	}, nil
 }
 
 // Keys returns what the server keeps of the same password.
 func (c ClientKeys) Keys() Keys {
 	h, _ := hashOf(c.Mechanism)
-	return Keys{Mechanism: c.Mechanism, Iterations: c.Iterations, Salt: c.Salt, StoredKey: h.sum(c.ClientKey), ServerKey: c.ServerKey}
+	return Keys{Mechanism: c.Mechanism, Iterations: c.Iterations, Salt: c.Salt, StoredKey: h.sum(nil, c.ClientKey), ServerKey: c.ServerKey}
 }
 
 // Verify tells whether the keys are those of the password, in a time that does not depend on it. It costs what Derive costs.
@@ -134,23 +133,34 @@ func hashOf(mech string) (hashing, bool) {
 	return hashing{}, false
 }
 
-// mac appends HMAC(key, message) to dst.
-func (h hashing) mac(dst, key []byte, message string) []byte {
-	return h.macBytes(dst, key, []byte(message))
+// blockSize is that of SHA-1 and of SHA-256, in bytes.
+const blockSize = 64
+
+// mac appends HMAC(key, message) to dst (RFC 2104). Written out, because crypto/hmac allocates eight times, and a sign-in has three of them at least.
+func (h hashing) mac(dst, key, message []byte) []byte {
+	var k [blockSize]byte
+	if len(key) > blockSize {
+		h.sum(k[:0], key)
+	} else {
+		copy(k[:], key)
+	}
+	var inner, outer [blockSize]byte
+	for i, c := range k {
+		inner[i], outer[i] = c^0x36, c^0x5c
+	}
+	var buf [512]byte
+	var sum [blockSize + sha256.Size]byte
+	o := append(sum[:0], outer[:]...)
+	o = h.sum(o, append(append(buf[:0], inner[:]...), message...))
+	return h.sum(dst, o)
 }
 
-func (h hashing) macBytes(dst, key, message []byte) []byte {
-	m := hmac.New(h.new, key)
-	m.Write(message)
-	return m.Sum(dst)
-}
-
-// sum returns H(b).
-func (h hashing) sum(b []byte) []byte {
+// sum appends H(b) to dst.
+func (h hashing) sum(dst, b []byte) []byte {
 	if h.size == sha1.Size {
 		s := sha1.Sum(b)
-		return s[:]
+		return append(dst, s[:]...)
 	}
 	s := sha256.Sum256(b)
-	return s[:]
+	return append(dst, s[:]...)
 }

@@ -148,12 +148,12 @@ func appendAttribute(dst []byte, name byte, val []byte) []byte {
 	return strict.AppendEncode(append(dst, name, '='), val)
 }
 
-// decode reads base64 of a length that is known to fit in dst, and gives what it read.
-func decode(dst, src []byte) ([]byte, bool) {
+// decode appends to dst what src says in base64, if that is limit bytes at most.
+func decode(dst, src []byte, limit int) ([]byte, bool) {
 	// The standard decoder skips line breaks, even the strict one.
-	if strict.DecodedLen(len(src)) > len(dst)+2 || bytes.IndexByte(src, '\n') >= 0 || bytes.IndexByte(src, '\r') >= 0 {
+	if strict.DecodedLen(len(src)) > limit+2 || bytes.IndexByte(src, '\n') >= 0 || bytes.IndexByte(src, '\r') >= 0 {
 		return nil, false
 	}
-	out, err := strict.AppendDecode(dst[:0], src)
-	return out, err == nil
+	out, err := strict.AppendDecode(dst, src)
+	return out, err == nil && len(out)-len(dst) <= limit
 }

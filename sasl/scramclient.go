@@ -83,7 +83,7 @@ func (c *Client) scramFinal(in []byte) ([]byte, bool, error) {
 	sc.text = appendAttribute(sc.text, 'c', channel)
 	sc.text = append(append(sc.text, ",r="...), combined...)
 	var buf [64]byte
-	proof := sc.hash.macBytes(buf[:0], sc.hash.sum(sc.keys.ClientKey), sc.text[sc.gs2:])
+	proof := sc.hash.mac(buf[:0], sc.hash.sum(nil, sc.keys.ClientKey), sc.text[sc.gs2:])
 	subtle.XORBytes(proof, proof, sc.keys.ClientKey)
 	c.step = (*Client).scramVerify
 	return appendAttribute(append(slices.Clone(sc.text[start:]), ','), 'p', proof), false, nil
@@ -105,7 +105,7 @@ func (c *Client) parseServerFirst(in []byte) (combined, salt []byte, iterations 
 	if !ok || !more {
 		return bad("the salt is missing")
 	}
-	if salt, ok = decode(make([]byte, maxSalt), encoded); !ok || len(salt) == 0 {
+	if salt, ok = decode(nil, encoded, maxSalt); !ok || len(salt) == 0 {
 		return bad("the salt is not well-formed")
 	}
 	count, rest, more, ok := attribute(rest, 'i')
@@ -125,8 +125,8 @@ func (c *Client) parseServerFirst(in []byte) (combined, salt []byte, iterations 
 	changed := false
 	if more && !extensions(rest, "rsi", func(name byte, val []byte) {
 		if name == 'h' && len(c.cfg.Offered) > 0 {
-			want := strict.EncodeToString(offerHash(sc.hash, c.cfg.Offered, c.cfg.Types))
-			changed = subtle.ConstantTimeCompare(val, []byte(want)) != 1
+			want := appendOffer(nil, sc.hash, c.cfg.Offered, c.cfg.Types)[len("h="):]
+			changed = subtle.ConstantTimeCompare(val, want) != 1
 		}
 	}) {
 		return bad("an extension is not well-formed")
@@ -148,7 +148,7 @@ func (c *Client) scramVerify(in []byte) ([]byte, bool, error) {
 		return nil, false, fail(Aborted, "the server's proof is missing or not well-formed")
 	}
 	var buf, enc [64]byte
-	want := strict.AppendEncode(enc[:0], sc.hash.macBytes(buf[:0], sc.keys.ServerKey, sc.text[sc.gs2:]))
+	want := strict.AppendEncode(enc[:0], sc.hash.mac(buf[:0], sc.keys.ServerKey, sc.text[sc.gs2:]))
 	if subtle.ConstantTimeCompare(val, want) != 1 {
 		return nil, false, fail(Aborted, "the server does not know the account: its proof is wrong")
 	}

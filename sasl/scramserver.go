@@ -70,7 +70,7 @@ func (s *Server) scramFirst(in []byte) ([]byte, bool, error) {
 	sc.text = appendAttribute(append(sc.text, ','), 's', sc.keys.Salt)
 	sc.text = strconv.AppendInt(append(sc.text, ",i="...), int64(sc.keys.Iterations), 10)
 	if !s.cfg.HideOffer {
-		sc.text = appendAttribute(append(sc.text, ','), 'h', offerHash(s.hash, s.cfg.Offered, s.cfg.Types))
+		sc.text = appendOffer(append(sc.text, ','), s.hash, s.cfg.Offered, s.cfg.Types)
 	}
 	s.step = (*Server).scramFinal
 	end := len(sc.text)
@@ -132,7 +132,7 @@ func (s *Server) scramFinal(in []byte) ([]byte, bool, error) {
 		return nil, false, fail(MalformedRequest, "the proof is missing")
 	}
 	var buf [64]byte
-	proof, ok := decode(buf[:s.hash.size], in[at+len(",p="):])
+	proof, ok := decode(buf[:0], in[at+len(",p="):], s.hash.size)
 	if !ok || len(proof) != s.hash.size {
 		return nil, false, fail(MalformedRequest, "the proof is not well-formed")
 	}
@@ -175,12 +175,12 @@ func (s *Server) checkBinding(got []byte) error {
 // prove checks the client's proof and makes the server's. The proof is spent.
 func (s *Server) prove(message, proof []byte) ([]byte, bool, error) {
 	h, sc := s.hash, &s.scram
-	var buf [64]byte
-	signature := h.macBytes(buf[:0], sc.keys.StoredKey, message)
+	var buf, digest [64]byte
+	signature := h.mac(buf[:0], sc.keys.StoredKey, message)
 	subtle.XORBytes(proof, proof, signature) // now ClientKey
-	match := subtle.ConstantTimeCompare(h.sum(proof), sc.keys.StoredKey) == 1
+	match := subtle.ConstantTimeCompare(h.sum(digest[:0], proof), sc.keys.StoredKey) == 1
 	// The server's proof is made before it is known whether it will be sent, so that a refusal takes as long.
-	signature = h.macBytes(buf[:0], sc.keys.ServerKey, message)
+	signature = h.mac(buf[:0], sc.keys.ServerKey, message)
 	if !match || !sc.known {
 		return nil, false, errProof()
 	}

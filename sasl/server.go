@@ -25,7 +25,7 @@ func (c Credentials) keys(mech string) (Keys, bool) {
 // ServerConfig is what a Server needs to know of its stream and its domain. The functions are called in Step, by its goroutine.
 type ServerConfig struct {
 	Domain  string   // of the stream, canonical
-	Offered []string // all mechanisms that the stream offered, and no other
+	Offered []string // all mechanisms that the stream offered, and no other; sorted is faster
 
 	// Lookup gives what the store has of a localpart. An error is one of the store, and becomes temporary-auth-failure. For SCRAM and PLAIN.
 	Lookup func(local string) (Credentials, error)
@@ -99,15 +99,17 @@ func (c *ServerConfig) credentials(local string, ok bool) (Credentials, error) {
 // decoy makes up the keys of an account that does not exist: always the same ones for the same name, which no password fits.
 func (c *ServerConfig) decoy(h hashing, name string) Keys {
 	seed, _ := hashOf(SCRAMSHA256)
-	b := make([]byte, 0, 192)
-	b = append(append(append(append(append(b, h.name...), 0), c.Domain...), 0), name...)
-	k := seed.macBytes(make([]byte, 0, 32), c.Secret, b)
+	var buf [192]byte
+	b := append(append(buf[:0], h.name...), 0)
+	b = append(append(b, c.Domain...), 0)
+	b = append(b, name...)
+	k := seed.mac(make([]byte, 0, 2*seed.size), c.Secret, b)
 	iterations := c.Iterations
 	if iterations == 0 {
 		iterations = DefaultIterations
 	}
-	stored := h.sum(k)
-	return Keys{Mechanism: h.name, Iterations: iterations, Salt: k[:saltSize], StoredKey: stored, ServerKey: stored}
+	stored := h.sum(k, k)[len(k):]
+	return Keys{Mechanism: h.name, Iterations: iterations, Salt: k[:saltSize:saltSize], StoredKey: stored, ServerKey: stored}
 }
 
 // Result is who signed in, and how.

@@ -2,8 +2,9 @@ package sasl
 
 import (
 	"bytes"
-	"crypto/hmac"
+
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -58,10 +59,9 @@ func Mint(key []byte, c Claims) string {
 
 // signToken appends the signature of body to dst.
 func signToken(key, dst, body []byte) []byte {
-	m := hmac.New(sha256.New, key)
-	m.Write([]byte(tokenUse))
-	m.Write(body)
-	return m.Sum(dst)
+	h, _ := hashOf(SCRAMSHA256)
+	var buf [256]byte
+	return h.mac(dst, key, append(append(buf[:0], tokenUse...), body...))
 }
 
 // Verify reads a token that Mint made with the same key. It fails with ErrToken, and from the moment it expires with ErrTokenExpired.
@@ -74,7 +74,7 @@ func Verify(key []byte, token string, now time.Time) (Claims, error) {
 		return Claims{}, ErrToken
 	}
 	body, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
-	if !hmac.Equal(mac, signToken(key, nil, body)) || body[0] != tokenVersion {
+	if subtle.ConstantTimeCompare(mac, signToken(key, nil, body)) != 1 || body[0] != tokenVersion {
 		return Claims{}, ErrToken
 	}
 	local, scope, ok := bytes.Cut(body[tokenHead:], []byte{0})
