@@ -179,6 +179,7 @@ type Limits struct {
 
 // Registration bounds XEP-0077.
 type Registration struct {
-	Allow   bool
-	PerHour int // accounts per address and hour
+	Allow      bool
+	PerAddress int // accounts per address and window
+	Window     time.Duration
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,6 +177,15 @@ func (r *Router) Start(ctx context.Context) {
 		})
 	}
 	r.wait.Go(func() { r.keep(ctx) })
+}
+
+// HandleHTTP registers the HTTP handlers that modules bring.
+func (r *Router) HandleHTTP(mux *http.ServeMux) {
+	for i := range r.modules {
+		if r.modules[i].HTTP != nil {
+			r.modules[i].HTTP(mux)
+		}
+	}
 }
 
 // Wait returns when the background work has ended.

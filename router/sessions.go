@@ -292,3 +292,14 @@ func (b *handledBook) get(id string, owner jid.JID) (uint32, bool) {
 	}
 	return 0, false
 }
+
+// PreAuth asks the modules for the answer to a request on a stream that has
+// not signed in; ok is false when none takes it.
+func (r *Router) PreAuth(ctx context.Context, p *PreAuth) (answer *stanza.Wire, ok bool) {
+	for _, m := range r.table(p.Org).preAuth {
+		if answer, ok = m.PreAuth(ctx, p); ok {
+			return answer, true
+		}
+	}
+	return nil, false
+}

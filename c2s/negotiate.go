@@ -1,0 +1,376 @@
+package c2s
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
+	"github.com/bearhug/bearhug/sasl"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/stream"
+)
+
+// maxTries is how many failed exchanges one stream may have, RFC 6120 §6.4.4.
+const maxTries = 5
+
+// features are those of the present state, RFC 6120 §4.3.2.
+func (c *conn) features() []byte {
+	x := new(stanza.XML)
+	switch {
+	case c.setup.account != nil:
+		x.Empty("bind", "xmlns", nsBind)
+		x.Start("session", "xmlns", nsSession).Empty("optional").End()
+		x.Empty("sm", "xmlns", nsSM)
+		x.Empty("csi", "xmlns", nsCSI)
+		c.server.Router.StreamFeatures(x, c.org, true)
+	default:
+		if !c.secure && !c.stream.WebSocket() {
+			x.Start("starttls", "xmlns", nsTLS)
+			if !c.server.Plaintext {
+				x.Empty("required")
+			}
+			x.End()
+		}
+		if c.secure || c.server.Plaintext {
+			c.offer(x)
+			c.server.Router.StreamFeatures(x, c.org, false)
+		}
+	}
+	return x.Bytes()
+}
+
+// offer writes the mechanisms and the channel bindings (XEP-0440).
+func (c *conn) offer(x *stanza.XML) {
+	s := c.setup
+	s.types = c.binding().Types()
+	s.offered = nil
+	if len(s.types) > 0 {
+		s.offered = append(s.offered, sasl.SCRAMSHA256Plus, sasl.SCRAMSHA1Plus)
+	}
+	s.offered = append(s.offered, sasl.SCRAMSHA256, sasl.SCRAMSHA1, sasl.OAuthBearer, sasl.Plain)
+	x.Start("mechanisms", "xmlns", nsSASL)
+	for _, m := range s.offered {
+		x.Element("mechanism", m)
+	}
+	x.End()
+	if len(s.types) == 0 {
+		return
+	}
+	x.Start("sasl-channel-binding", "xmlns", nsCB)
+	for _, t := range s.types {
+		x.Empty("channel-binding", "type", t)
+	}
+	x.End()
+}
+
+// binding gives the channel bindings of the stream, nil without TLS of ours.
+func (c *conn) binding() sasl.Binding {
+	cs, ok := c.stream.TLS()
+	if !ok {
+		return nil
+	}
+	leaf, err := c.server.Leaf(cs.ServerName)
+	if err != nil {
+		leaf = nil
+	}
+	return sasl.NewBinding(&cs, leaf)
+}
+
+// negotiate handles an element that is no stanza before a resource is bound.
+func (c *conn) negotiate(e stanza.Element) error {
+	switch string(e.NS()) {
+	case nsTLS:
+		if e.Is(nsTLS, "starttls") {
+			return c.startTLS()
+		}
+	case nsSASL:
+		return c.signIn(e)
+	case nsSM:
+		return c.manage(e)
+	}
+	return stream.NewError(stream.NotAuthorized, "this cannot be said before sign-in")
+}
+
+// startTLS is STARTTLS, RFC 6120 §5.4.
+func (c *conn) startTLS() error {
+	if c.secure || c.stream.WebSocket() || c.setup.account != nil {
+		return stream.NewError(stream.PolicyViolation, "TLS was not offered")
+	}
+	if err := c.stream.Write([]byte("<proceed xmlns='" + nsTLS + "'/>")); err != nil {
+		return err
+	}
+	c.secure, c.setup = true, &setup{}
+	c.stream.StartTLS(c.server.startTLS, func(err error) {
+		if err != nil {
+			c.server.Log.Debug("no TLS", "address", c.address, "cause", err)
+		}
+	})
+	return nil
+}
+
+// signIn is one step of SASL, RFC 6120 §6.4.
+func (c *conn) signIn(e stanza.Element) error {
+	s := c.setup
+	if s.account != nil {
+		return stream.NewError(stream.PolicyViolation, "you are signed in already")
+	}
+	if !c.secure && !c.server.Plaintext {
+		return c.refuse(&sasl.Failure{Condition: sasl.EncryptionRequired})
+	}
+	if c.server.budget.spent(c.address) {
+		return c.refuse(&sasl.Failure{Condition: sasl.TemporaryAuthFailure, Text: "too many failed sign-ins from your address; try again in a minute"})
+	}
+	switch string(e.Local()) {
+	case "auth":
+		mech, _ := e.Attr("mechanism")
+		return c.exchange(mech, e.Text())
+	case "response":
+		if s.sasl == nil {
+			return c.refuse(&sasl.Failure{Condition: sasl.MalformedRequest, Text: "there is no exchange to answer in"})
+		}
+		in, err := decode(e.Text())
+		if err != nil {
+			return c.refuse(err)
+		}
+		return c.step(in)
+	case "abort":
+		return c.refuse(&sasl.Failure{Condition: sasl.Aborted})
+	}
+	return c.refuse(&sasl.Failure{Condition: sasl.MalformedRequest})
+}
+
+// exchange begins a mechanism.
+func (c *conn) exchange(mech, initial string) error {
+	s := c.setup
+	srv, err := sasl.NewServer(mech, sasl.ServerConfig{
+		Domain: c.domain, Offered: s.offered, Types: s.types, Binding: c.binding(),
+		Lookup: c.lookup, Bearer: c.bearer, Secret: c.server.ScramSecret,
+		Local: func(name string) (string, error) {
+			j, err := jid.New(name, c.domain, "")
+			return j.Local(), err
+		},
+		Bare: func(address string) (string, error) {
+			j, err := jid.Parse(address)
+			return j.Bare().String(), err
+		},
+	})
+	if err != nil {
+		return c.refuse(err)
+	}
+	s.sasl = srv
+	var in []byte
+	if initial != "" {
+		if in, err = decode(initial); err != nil {
+			return c.refuse(err)
+		}
+	}
+	return c.step(in)
+}
+
+// decode reads base64 as SASL profiles write it; "=" stands for nothing.
+func decode(text string) ([]byte, error) {
+	if text == "=" {
+		return []byte{}, nil
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, &sasl.Failure{Condition: sasl.IncorrectEncoding}
+	}
+	return b, nil
+}
+
+func (c *conn) step(in []byte) error {
+	s := c.setup
+	out, done, err := s.sasl.Step(in)
+	if err != nil {
+		return c.refuse(err)
+	}
+	x := new(stanza.XML)
+	if !done {
+		x.Element("challenge", base64.StdEncoding.EncodeToString(out), "xmlns", nsSASL)
+		return c.stream.Write(x.Bytes())
+	}
+	return c.accepted(s.sasl.Result(), out)
+}
+
+// accepted is the end of a sign-in that went well.
+func (c *conn) accepted(r sasl.Result, out []byte) error {
+	account := c.setup.pending
+	if account == nil || account.JID.Local() != r.Local {
+		return c.refuse(&sasl.Failure{Condition: sasl.NotAuthorized})
+	}
+	scope := jid.JID{}
+	if r.Claims.Scope != "" {
+		var err error
+		if scope, err = jid.Parse(r.Claims.Scope); err != nil {
+			return c.refuse(&sasl.Failure{Condition: sasl.NotAuthorized, Cause: err})
+		}
+	}
+	c.setup = &setup{account: account, scope: scope}
+	limits := c.server.Router.Limits
+	c.stream.SetLimits(stream.Limits{Bytes: limits.MaxBytes})
+	x := new(stanza.XML)
+	if out == nil {
+		x.Empty("success", "xmlns", nsSASL)
+	} else {
+		x.Element("success", base64.StdEncoding.EncodeToString(out), "xmlns", nsSASL)
+	}
+	if err := c.stream.Write(x.Bytes()); err != nil {
+		return err
+	}
+	c.stream.Restart()
+	return nil
+}
+
+// lookup gives the keys of a localpart: the one statement of a sign-in.
+func (c *conn) lookup(local string) (sasl.Credentials, error) {
+	bare, err := jid.New(local, c.domain, "")
+	if err != nil {
+		return sasl.Credentials{}, nil
+	}
+	a, row, err := c.server.Router.Directory.SignIn(context.Background(), bare)
+	if errors.Is(err, presence.ErrUnknown) {
+		return sasl.Credentials{}, nil
+	}
+	if err != nil {
+		return sasl.Credentials{}, err
+	}
+	c.drop()
+	c.setup.pending = a
+	cred := sasl.Credentials{Disabled: row.Disabled, Keys: make([]sasl.Keys, len(row.Keys))}
+	for i, k := range row.Keys {
+		cred.Keys[i] = sasl.Keys(k)
+	}
+	return cred, nil
+}
+
+// bearer decides on a token of ours (decision 16).
+func (c *conn) bearer(token string) (sasl.Claims, error) {
+	claims, err := sasl.Verify(c.server.Router.TokenKey, token, time.Now())
+	if err != nil {
+		return claims, err
+	}
+	if claims.Org != uint32(c.org) {
+		return sasl.Claims{}, sasl.ErrToken
+	}
+	bare, err := jid.New(claims.Local, c.domain, "")
+	if err != nil {
+		return sasl.Claims{}, sasl.ErrToken
+	}
+	a, row, err := c.server.Router.Directory.SignIn(context.Background(), bare)
+	switch {
+	case errors.Is(err, presence.ErrUnknown):
+		return sasl.Claims{}, sasl.ErrToken
+	case err != nil:
+		return sasl.Claims{}, &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Cause: err}
+	case row.Disabled:
+		a.Release()
+		return sasl.Claims{}, &sasl.Failure{Condition: sasl.AccountDisabled}
+	}
+	c.drop()
+	c.setup.pending = a
+	return claims, nil
+}
+
+// drop gives back the account of an exchange that came to nothing.
+func (c *conn) drop() {
+	if c.setup.pending != nil {
+		c.setup.pending.Release()
+		c.setup.pending = nil
+	}
+}
+
+// refuse tells a failed exchange. Failures are counted by address; all look
+// alike whether the account exists or not.
+func (c *conn) refuse(err error) error {
+	s := c.setup
+	s.sasl = nil
+	c.drop()
+	var f *sasl.Failure
+	if !errors.As(err, &f) {
+		f = &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Cause: err}
+	}
+	switch {
+	case f.Condition == sasl.TemporaryAuthFailure && f.Cause != nil:
+		c.server.Log.Error("sign-in not decided", "address", c.address, "cause", f.Cause)
+	case f.Condition == sasl.NotAuthorized:
+		c.server.failures.Add(1)
+		c.server.budget.fail(c.address)
+	}
+	x := new(stanza.XML)
+	x.Start("failure", "xmlns", nsSASL).Empty(f.Condition)
+	if f.Text != "" {
+		x.Element("text", f.Text, "xml:lang", "en")
+	}
+	x.End()
+	if err := c.stream.Write(x.Bytes()); err != nil {
+		return err
+	}
+	if s.tries++; s.tries >= maxTries {
+		return stream.NewError(stream.PolicyViolation, "too many failed sign-ins on one stream")
+	}
+	return nil
+}
+
+// manage is stream management before a resource is bound: only a resumption
+// makes sense then (XEP-0198 §5).
+func (c *conn) manage(e stanza.Element) error {
+	if !e.Is(nsSM, "resume") || c.setup.account == nil {
+		return c.stream.Write([]byte("<failed xmlns='" + nsSM + "'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
+	}
+	previd, _ := e.Attr("previd")
+	count, _ := e.Attr("h")
+	h, err := strconv.ParseUint(count, 10, 32)
+	if err != nil {
+		return c.stream.Write([]byte("<failed xmlns='" + nsSM + "'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
+	}
+	a := c.setup.account
+	ctx, handled, known, err := c.server.Router.Resume(a, c.stream, previd, uint32(h))
+	switch {
+	case err != nil:
+		return err
+	case ctx == nil:
+		x := new(stanza.XML)
+		x.Start("failed", "xmlns", nsSM)
+		if known {
+			x.Attr("h", strconv.FormatUint(uint64(handled), 10))
+		}
+		x.Empty("item-not-found", "xmlns", "urn:ietf:params:xml:ns:xmpp-stanzas").End()
+		return c.stream.Write(x.Bytes())
+	}
+	c.begin(ctx)
+	a.Release() // the session has its own hold
+	return nil
+}
+
+// nonza handles an element that is no stanza of a client with a session.
+func (c *conn) nonza(e stanza.Element) error {
+	s := c.ctx.Session
+	switch {
+	case e.Is(nsSM, "r"):
+		s.Requested()
+	case e.Is(nsSM, "a"):
+		count, _ := e.Attr("h")
+		h, err := strconv.ParseUint(count, 10, 32)
+		if err != nil {
+			return stream.NewError(stream.BadFormat, "h is a number")
+		}
+		return s.Acked(uint32(h))
+	case e.Is(nsSM, "enable"):
+		resume, _ := e.Attr("resume")
+		c.server.Router.Enable(s, resume == "true" || resume == "1")
+	case e.Is(nsSM, "resume"):
+		s.SendNonza([]byte("<failed xmlns='" + nsSM + "'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
+	case e.Is(nsCSI, "inactive"):
+		s.Inactive()
+	case e.Is(nsCSI, "active"):
+		s.Active()
+	default:
+		return stream.NewError(stream.UnsupportedStanzaType, "")
+	}
+	return nil
+}
