@@ -17,7 +17,7 @@ import (
 //	key      the TOML key; a struct is a table
 //	default  the value when nobody says anything
 //	doc      for people: units, what zero means
-//	check    what a text must look like (see checks in settings.go)
+//	check    what a text must look like (see checks.go)
 //	min,max  the range of a number or a duration
 //	one      the words that are allowed, separated by commas
 //	later    set at all, it is refused with this sentence: this version cannot
@@ -171,4 +171,19 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	return netip.ParsePrefix(s)
+}
+
+// Addresses are the contacts by kind, as XEP-0157 names its fields; kinds
+// without any are left out.
+func (c *ContactConfig) Addresses() map[string][]string {
+	all := map[string][]string{}
+	for kind, list := range map[string][]string{
+		"abuse": c.Abuse, "admin": c.Admin, "feedback": c.Feedback, "sales": c.Sales,
+		"security": c.Security, "status": c.Status, "support": c.Support,
+	} {
+		if len(list) > 0 {
+			all[kind+"-addresses"] = list
+		}
+	}
+	return all
 }

@@ -23,7 +23,8 @@ import (
 // followed by a line feed:
 //
 //	→ {"op": "user.add", "args": {…}}
-//	→ …                                  further values, if the operation reads any
+//	→ …                                  further values, if the operation reads any;
+//	                                     which one is the last is its own matter
 //	← {"done": 100, "total": 5000}       any number of times
 //	← {"result": …}  or  {"error": "…"}
 //
@@ -72,8 +73,7 @@ func (c *Call) Args(v any) error {
 	return nil
 }
 
-// Read decodes the next value that the caller sends after the request; io.EOF
-// when it has ended its side.
+// Read decodes the next value that the caller sends after the request.
 func (c *Call) Read(v any) error { return c.in.Decode(v) }
 
 // Progress tells the caller how far the operation has come.

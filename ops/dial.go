@@ -16,7 +16,9 @@ import (
 var ErrNoServer = errors.New("no server is running")
 
 // Caller is the command's end of the control socket.
-type Caller struct{ path string }
+type Caller struct {
+	dial func(context.Context) (net.Conn, error)
+}
 
 // Request is one operation to be asked for.
 type Request struct {
@@ -28,16 +30,26 @@ type Request struct {
 
 // Dial finds the server behind a control socket. ErrNoServer when there is none.
 func Dial(ctx context.Context, path string) (*Caller, error) {
-	c := &Caller{path}
-	conn, err := c.open(ctx)
+	c := &Caller{func(ctx context.Context) (net.Conn, error) { return open(ctx, path) }}
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return c, conn.Close()
 }
 
-func (c *Caller) open(ctx context.Context) (conn net.Conn, err error) {
-	err = short(c.path, func(name string) (err error) {
+// Caller reaches the operations without a socket, from the same process: what
+// a command does when no server runs.
+func (c *Control) Caller() *Caller {
+	return &Caller{func(ctx context.Context) (net.Conn, error) {
+		near, far := net.Pipe()
+		go c.serve(ctx, far) // ends with the call
+		return near, nil
+	}}
+}
+
+func open(ctx context.Context, path string) (conn net.Conn, err error) {
+	err = short(path, func(name string) (err error) {
 		var d net.Dialer
 		conn, err = d.DialContext(ctx, "unix", name)
 		return err
@@ -54,7 +66,7 @@ func (c *Caller) open(ctx context.Context) (conn net.Conn, err error) {
 // Call asks for an operation and decodes its result (nil: not wanted). An
 // error of the server is told in its own words.
 func (c *Caller) Call(ctx context.Context, r Request, result any) error {
-	conn, err := c.open(ctx)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,9 +103,6 @@ func send(r Request, w *bufio.Writer, out *json.Encoder, conn net.Conn) error {
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("reach the server: %w", err)
-	}
-	if r.Send != nil {
-		return conn.(*net.UnixConn).CloseWrite()
 	}
 	return nil
 }
