@@ -34,6 +34,7 @@
 //	sees: A B               A sees B's presence (A has 'to', B has 'from')
 //	[Name]                  a person: one connection. Options, all optional:
 //	  account: LOCAL        local part, by default the name in lower case; '-' when there is none
+//	  exists: yes|no        whether the account is made before the play, default yes
 //	  host: 1|2             which of the script's two organisations, default 1
 //	  password: TEXT        what this person says; the account's own is always right unless this is given
 //	  resource: TEXT        asked for at bind; none by default: the server makes one
@@ -41,6 +42,7 @@
 //	  mechanism: NAME       the only SASL mechanism to use
 //	  sm: yes               enables XEP-0198 after bind, answers <r/>, keeps <r/> and <a/> out of sight
 //	  lang: TAG             xml:lang of the stream header
+//	  declares: PREFIX=NS   a namespace declared by the stream header
 //
 // Every play gets fresh organisations, so scripts do not disturb each other.
 //
@@ -64,11 +66,16 @@
 //	X receives nothing            proven by round trips, see below
 //	X is offered:                 the last stream features hold these (among others)
 //	X is not offered:             … hold none of these
-//	X is closed [with COND]       the next thing is the end of the stream (after this stream error)
+//	X is closed [with COND]       the next thing is the end of the stream, after this stream error; without COND after
+//	                              any or none
 //	X disconnects                 closes the stream, waits for the server to do the same
 //	X cuts                        drops the connection without a word
 //	X resumes                     XEP-0198 resumption on a new connection, unacknowledged stanzas sent again
 //	X notes ID                    remembers the XEP-0198 SM-ID of the session as {ID}
+//
+// Stream management by hand (a person without "sm: yes" who sends <enable/>): <r/> is never seen, and <a/> only where
+// one is stated, for servers send both when they think fit.
+//
 //	Server restarts
 //
 // "Receives nothing" never waits for a clock. First everybody who is bound sends a headline to their own full JID
@@ -93,7 +100,7 @@
 //	...                       as character data between children: any further children may stand here
 //	s:order='any'             the children may come in any order
 //	s:attrs='any'             further attributes are allowed
-//	s:optional='a b'          these attributes may be missing; when present they must be as written, if written
+//	s:optional='a b'          these attributes may be missing; where present they must be as written, if written
 //	s:maybe='yes'             this element may be missing
 //	<s:id/>                   the XEP-0359 stanza-id that the receiver's account gives; <s:id as='name'/> keeps it
 //	<s:delay/>                a XEP-0203 delay

@@ -64,8 +64,9 @@ func (m *matcher) quoted(e *Element, name string) string {
 func (m *matcher) free(w, g *Element, name string) bool {
 	ws, wok := w.Attr(name)
 	gs, gok := g.Attr(name)
-	if _, any := w.attrNS(nsMarks, "optional"); any && optional(w, name) && !gok {
+	if optional(w, name) && !(wok && gok) {
 		drop(w, name)
+		drop(g, name)
 		return true
 	}
 	drop(w, name)

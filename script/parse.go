@@ -154,7 +154,7 @@ func (p *parser) person(name string, n int) error {
 	if p.s.Person(name) != nil {
 		return p.fail(n, "%s is there already", name)
 	}
-	q := &Person{Name: name, Account: strings.ToLower(name), Host: 1, Transport: TCP, Line: n}
+	q := &Person{Name: name, Account: strings.ToLower(name), Host: 1, Transport: TCP, Exists: true, Line: n}
 	lines, first := p.block()
 	for i, l := range lines {
 		l = strings.TrimSpace(l)
@@ -200,13 +200,25 @@ func (q *Person) set(key, val string) string {
 		q.Mechanism = val
 	case "lang":
 		q.Lang = val
-	case "sm":
-		if val != "yes" && val != "no" {
-			return "sm: is yes or no"
+	case "declares":
+		prefix, ns, ok := strings.Cut(val, "=")
+		if !ok || !isVarName(prefix) {
+			return "declares: PREFIX=NAMESPACE"
 		}
-		q.SM = val == "yes"
+		q.prefix, q.prefixNS = prefix, ns
+		q.Declares = fmt.Sprintf("xmlns:%s='%s'", prefix, escapeAttr(ns))
+	case "sm", "exists":
+		if val != "yes" && val != "no" {
+			return key + ": is yes or no"
+		}
+		if key == "sm" {
+			q.SM = val == "yes"
+		} else {
+			q.Exists = val == "yes"
+		}
 	default:
-		return fmt.Sprintf("unknown option %q: account, host, password, resource, transport, mechanism, lang, sm", key)
+		return fmt.Sprintf("unknown option %q: account, exists, host, password, resource, transport, mechanism, lang, "+
+			"declares, sm", key)
 	}
 	return ""
 }
@@ -349,7 +361,11 @@ func (p *parser) statement(l string, n int) (Step, error) {
 
 func (p *parser) elements(st *Step, lines []string, first int) error {
 	var err error
-	if st.Blocks, err = parseElements([]byte(strings.Join(lines, "\n")), first, scriptScope()); err != nil {
+	sc := scriptScope()
+	if st.Verb == Sends && st.Person.Declares != "" {
+		sc = &scope{up: sc, decl: map[string]string{st.Person.prefix: st.Person.prefixNS}}
+	}
+	if st.Blocks, err = parseElements([]byte(strings.Join(lines, "\n")), first, sc); err != nil {
 		return p.fail(first, "%v", err)
 	}
 	if len(st.Blocks) == 0 {

@@ -179,7 +179,7 @@ func (a *actor) gone() { a.c, a.bound = nil, false }
 
 // silent fails when something waits that the script has not stated.
 func (p *player) silent(a *actor) error {
-	if w := a.c.Waiting(); len(w) > 0 {
+	if w := slices.DeleteFunc(a.c.Waiting(), hidden); len(w) > 0 {
 		return &mismatch{why: a.p.Name + " has received what the script does not state", got: p.show(a, w...)}
 	}
 	return nil
@@ -251,14 +251,21 @@ func declare(e *Element, b string) string {
 	return b[:at] + decl + b[at:]
 }
 
-// next takes the next item and reads it.
-func (p *player) next(ctx context.Context, a *actor) (*Element, error) {
-	it, err := a.c.Receive(ctx)
-	if err != nil {
-		return nil, err
+// next takes the next item and reads it. Requests for acknowledgement come when the server thinks fit, and so do
+// acknowledgements: the first are never seen, the others only where acks is true.
+func (p *player) next(ctx context.Context, a *actor, acks bool) (*Element, error) {
+	for {
+		it, err := a.c.Receive(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !hidden(it) || acks && it.Is(nsSM, "a") {
+			return element(a, it)
+		}
 	}
-	return element(a, it)
 }
+
+func hidden(it client.Item) bool { return it.Is(nsSM, "r") || it.Is(nsSM, "a") }
 
 // element reads an item with a parser that is not the server's.
 func element(a *actor, it client.Item) (*Element, error) {
@@ -310,7 +317,7 @@ func (p *player) show(a *actor, its ...client.Item) string {
 func (p *player) receives(ctx context.Context, a *actor, st *Step) error {
 	for _, want := range st.Blocks {
 		v := p.local(a)
-		got, err := p.next(ctx, a)
+		got, err := p.next(ctx, a, want.is(nsSM, "a"))
 		if err != nil {
 			return &mismatch{why: fmt.Sprintf("line %d: %v", want.Line, err), expected: v.show(want.String())}
 		}
@@ -326,7 +333,7 @@ func (p *player) unordered(ctx context.Context, a *actor, st *Step) error {
 	v := p.local(a)
 	var got []*Element
 	for range st.Blocks {
-		e, err := p.next(ctx, a)
+		e, err := p.next(ctx, a, false)
 		if err != nil {
 			return &mismatch{why: err.Error(), expected: v.show(showAll(st.Blocks)), got: showAll(got)}
 		}
@@ -399,7 +406,10 @@ func (p *player) closed(ctx context.Context, a *actor, cond string) error {
 	want := "the end of the stream"
 	if cond != "" {
 		want = "<stream:error> with " + cond
-		e, err := p.next(ctx, a)
+		e, err := p.next(ctx, a, false)
+		if err == nil && (e.is(nsStream, "stream") || e.is(nsFraming, "open")) {
+			e, err = p.next(ctx, a, false)
+		}
 		if err != nil {
 			return &mismatch{why: err.Error(), expected: want + "\n"}
 		}
@@ -419,7 +429,10 @@ func (p *player) closed(ctx context.Context, a *actor, cond string) error {
 		if err != nil {
 			return fmt.Errorf("waiting for %s: %w", want, err)
 		}
-		if it.Kind != client.Close || !first {
+		if hidden(it) || cond == "" && (it.Kind == client.Open || it.Is(nsStream, "error")) {
+			continue
+		}
+		if it.Kind != client.Close {
 			return &mismatch{why: "something else than the end", expected: want + "\n", got: p.show(a, it)}
 		}
 	}

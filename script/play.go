@@ -177,7 +177,7 @@ func (p *player) stage(ctx context.Context) error {
 			return fmt.Errorf("account %q: %w", q.Account, err)
 		}
 		p.v[name] = a.jid.String()
-		if !made[a.jid] {
+		if q.Exists && !made[a.jid] {
 			made[a.jid] = true
 			if err := p.t.Create(ctx, a.jid, password); err != nil {
 				return fmt.Errorf("account %s: %w", a.jid, err)
@@ -204,7 +204,7 @@ func (p *player) config(a *actor) client.Config {
 	server, _ := p.server(a.p) // possible has asked already
 	cfg := client.Config{
 		Server: server, Account: a.jid, Resource: a.p.Resource, Password: password, Mechanism: a.p.Mechanism,
-		Lang: a.p.Lang, TLS: p.t.Trust, Keys: p.keys,
+		Lang: a.p.Lang, Declare: a.p.Declares, TLS: p.t.Trust, Keys: p.keys,
 		Trace: func(sent bool, b []byte) { p.note(a.p.Name, sent, b) },
 	}
 	if a.jid.IsZero() {

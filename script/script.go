@@ -49,8 +49,12 @@ type Person struct {
 	Transport Transport
 	Mechanism string
 	Lang      string
+	Declares  string // further namespace declarations of the stream header, as attributes
 	SM        bool
+	Exists    bool // its account is made before the play
 	Line      int
+
+	prefix, prefixNS string // of Declares
 }
 
 // Verb is what a statement does.
