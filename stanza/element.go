@@ -27,6 +27,9 @@ func (e Element) Exists() bool { return e.doc != nil }
 // Local is the name without prefix.
 func (e Element) Local() []byte { return e.doc[e.name:e.nameEnd] }
 
+// Name is the name as it is written, with its prefix.
+func (e Element) Name() []byte { return e.doc[e.off+1 : e.nameEnd] }
+
 // NS is the namespace name, raw; nil without. For comparing use Is, which
 // neither allocates nor is misled by references.
 func (e Element) NS() []byte { return refBytes(e.doc, e.scope, e.ns) }

@@ -1,164 +1,305 @@
-// Package stream is the XML stream of RFC 6120 §4 and RFC 7395: framing over TCP, TLS and WebSocket.
 package stream
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/stanza"
 )
 
-// ItemKind says what an Item is.
-type ItemKind uint8
+// Handler gets what a Conn reads.
+type Handler struct {
+	// Item is called for one item after the other, never for two at once. An
+	// error closes the stream; an *Error is told to the peer.
+	Item func(*Item) error
+	// Closed is called once, after the last Item: nil when the stream ended in
+	// an orderly way, io.EOF when the peer was gone without a word.
+	Closed func(error)
+}
 
-// What a stream carries on its first level.
+// Bits of Conn.state.
 const (
-	None    ItemKind = iota // white space only
-	Open                    // stream header, <open/>
-	Close                   // stream end, <close/>
-	Stanza                  // message, presence, iq
-	Element                 // anything else
+	stReady   uint32 = 1 << iota // the socket may have bytes
+	stGone                       // the peer will send nothing more
+	stQueued                     // waits for a worker, or has one
+	stBusy                       // a TLS handshake owns it
+	stPaused                     // Pause was called
+	stClosing                    // Close was called, or the peer is gone
+	stEnded                      // the handler was told; the peer may still read our last words
+	stShut                       // the socket is closed
+	stServed                     // Serve was called
 )
 
-// Item is one thing read from a stream; valid until the handler returns.
-type Item struct {
-	Kind    ItemKind
-	Stanza  *stanza.Stanza // of Stanza
-	Element stanza.Element // of Element (and of Stanza: the whole)
-	Header  *Header        // of Open
+// runnable says whether a worker has something to do in this state.
+func runnable(s uint32) bool {
+	switch {
+	case s&(stBusy|stShut) != 0:
+		return false
+	case s&stClosing != 0 && s&stEnded == 0:
+		return true
+	default:
+		return s&stReady != 0 && (s&stPaused == 0 || s&stEnded != 0)
+	}
 }
 
-// Header is a stream header; empty strings where an attribute is absent.
-type Header struct {
-	To, From, ID, Version, Lang string
+// Conn is the transport of one stream. Its methods may be called by any
+// goroutine unless they say otherwise.
+type Conn struct {
+	Data any // the owner's
+
+	p      *Poller
+	under  net.Conn      // the socket, or what stands for it; never changes
+	sock   *sock         // the same when it can be polled; nil: one goroutine reads
+	nudge  chan struct{} // of that goroutine
+	state  atomic.Uint32
+	slot   uint32
+	client bool
+
+	// Of the one who reads.
+	h      Handler
+	framer Framer
+	part   []byte // of an item that is not complete, or held back
+	held   bool   // part may have whole items
+	ws     *wsState
+	start  *tlsStart // a handshake is due
+
+	wmu    sync.Mutex // one writer at a time; guards what follows
+	nc     net.Conn   // sock or TLS over it
+	wrote  bool       // on this stream: the header is out
+	footed bool       // its end is out: nothing may follow
+	werr   error
+
+	emu   sync.Mutex // guards err and quiet
+	err   error
+	quiet bool // no last words
 }
 
-// Limits bound what a peer may send.
-type Limits = stanza.Limits
-
-// Framer cuts the bytes of one stream into items.
-type Framer struct{ ws bool }
-
-// NewFramer makes a framer; ws for RFC 7395.
-func NewFramer(ws bool, lim Limits) *Framer { return &Framer{ws: ws} }
-
-// Next reads the first complete item of buf. n==0 with a nil error: more bytes needed.
-func (f *Framer) Next(buf []byte, it *Item) (n int, err error) { return 0, nil }
-
-// Restart expects a new stream header.
-func (f *Framer) Restart() {}
-
-// SetLimits holds from the next item on.
-func (f *Framer) SetLimits(lim Limits) {}
-
-// Handler gets what a Conn reads, one call at a time.
-type Handler struct {
-	Item   func(*Item) error // an error closes the stream with it
-	Closed func(error)       // once, last; nil after an orderly end
+// NewConn takes over a connection that was accepted. A TCP or Unix socket, or
+// TLS whose handshake is done over one from Listen, is read by the Poller's
+// workers; any other by a goroutine of its own.
+func NewConn(nc net.Conn, p *Poller) *Conn {
+	c := &Conn{p: p, nc: nc, under: nc}
+	if s, ok := sockOf(nc); ok {
+		c.sock, c.under, s.p = s, s, p
+		if _, ok := nc.(*tls.Conn); !ok {
+			c.nc = s
+		}
+	}
+	return c
 }
 
-// Options are what all connections of a Poller share. Zero fields take defaults.
-type Options struct {
-	Workers      int           // most workers at once; default 1024
-	WriteTimeout time.Duration // default 20 s
+// SetLimits sets what the peer may send from the next item on; before Serve or
+// inside of Item.
+func (c *Conn) SetLimits(lim Limits) { c.framer.SetLimits(lim) }
+
+// SetHandler sets who gets the next item; inside of Item.
+func (c *Conn) SetHandler(h Handler) { c.h = h }
+
+// Restart expects a new stream header, and forgets that ours was sent: after
+// SASL, inside of Item.
+func (c *Conn) Restart() {
+	c.framer.Restart()
+	c.wmu.Lock()
+	c.wrote = false
+	c.wmu.Unlock()
 }
 
-// Poller waits for many connections.
-type Poller struct{}
+// WebSocket says whether the stream is framed by RFC 7395.
+func (c *Conn) WebSocket() bool { return c.ws != nil }
 
-// NewPoller opens a poller.
-func NewPoller(opt Options) (*Poller, error) { return nil, nil }
+// Serve begins to read and returns at once; h is called from other goroutines.
+func (c *Conn) Serve(h Handler) {
+	c.h = h
+	c.state.Or(stServed)
+	if c.sock == nil {
+		c.nudge = make(chan struct{}, 1)
+		go c.alone()
+		return
+	}
+	// The Serve itself owns the connection until it is queued.
+	c.state.Or(stQueued)
+	if err := c.p.add(c); err != nil {
+		c.state.Or(stEnded | stClosing)
+		c.shut()
+		go c.h.Closed(err)
+		return
+	}
+	c.state.Or(stReady)
+	c.p.enqueue([]*Conn{c})
+}
 
-// Close ends the poller; connections must be closed before.
-func (p *Poller) Close() error { return nil }
+// mark changes bits of the state; true: the caller has to enqueue c.
+func (c *Conn) mark(set, clear uint32) bool {
+	for {
+		old := c.state.Load()
+		now := old&^clear | set
+		run := old&stQueued == 0 && runnable(now)
+		if run {
+			now |= stQueued
+		}
+		if c.state.CompareAndSwap(old, now) {
+			return run
+		}
+	}
+}
 
-// Conn is the transport of one stream.
-type Conn struct{ Data any }
+// wake is mark, and what follows from it.
+func (c *Conn) wake(set, clear uint32) {
+	run := c.mark(set, clear)
+	if c.sock != nil {
+		if run {
+			c.p.enqueue([]*Conn{c})
+		}
+		return
+	}
+	select {
+	case c.nudge <- struct{}{}:
+	default:
+	}
+}
 
-// NewConn takes over a connection just accepted or dialled.
-func NewConn(nc net.Conn, p *Poller) *Conn { return nil }
-
-// Upgrade makes an HTTP request a WebSocket stream (RFC 7395), on error it has answered.
-func Upgrade(w http.ResponseWriter, r *http.Request, p *Poller) (*Conn, error) { return nil, nil }
-
-// Listen wraps a listener so that TLS connections made above it need no goroutine.
-func Listen(l net.Listener) net.Listener { return l }
-
-// Serve starts reading; returns at once.
-func (c *Conn) Serve(h Handler) {}
-
-// SetHandler replaces the handler; only from inside Item.
-func (c *Conn) SetHandler(h Handler) {}
-
-// SetLimits sets what the peer may send; from inside Item or before Serve.
-func (c *Conn) SetLimits(lim Limits) {}
-
-// Pause stops reading after the current item.
-func (c *Conn) Pause() {}
+// Pause stops reading after the current item, so that the peer feels that we do
+// not keep up.
+func (c *Conn) Pause() { c.state.Or(stPaused) }
 
 // Resume goes on reading.
-func (c *Conn) Resume() {}
+func (c *Conn) Resume() { c.wake(stReady, stPaused) }
 
-// StartTLS shakes hands as server: from inside Item after <proceed/> was written, or before Serve.
-func (c *Conn) StartTLS(cfg *tls.Config, done func(error)) {}
-
-// StartTLSClient is StartTLS for the connecting side.
-func (c *Conn) StartTLSClient(cfg *tls.Config, done func(error)) {}
-
-// Restart expects a new stream header (after SASL); from inside Item.
-func (c *Conn) Restart() {}
-
-// WebSocket says whether it is RFC 7395.
-func (c *Conn) WebSocket() bool { return false }
-
-// Write writes one whole item (or a stream header).
-func (c *Conn) Write(b []byte) error { return nil }
-
-// WriteItems writes several whole items in one go.
-func (c *Conn) WriteItems(items ...[]byte) error { return nil }
-
-// AppendItem frames one item for Flush.
-func (c *Conn) AppendItem(dst, item []byte) []byte { return dst }
-
-// AppendWire frames one stanza for Flush.
-func (c *Conn) AppendWire(dst []byte, w *stanza.Wire) []byte { return dst }
-
-// Flush writes what AppendItem and AppendWire made.
-func (c *Conn) Flush(framed []byte) error { return nil }
-
-// CloseWrite writes the end of our stream; reading goes on.
-func (c *Conn) CloseWrite() error { return nil }
-
-// Close ends the stream: error (when it is an *Error), stream end, socket. Never blocks.
-func (c *Conn) Close(err error) {}
-
-// RemoteAddr of the socket.
-func (c *Conn) RemoteAddr() net.Addr { return nil }
-
-// LocalAddr of the socket.
-func (c *Conn) LocalAddr() net.Addr { return nil }
-
-// TLS is the state of TLS for channel binding; false without TLS.
-func (c *Conn) TLS() (tls.ConnectionState, bool) { return tls.ConnectionState{}, false }
-
-// BytesIn counts bytes read from the socket.
-func (c *Conn) BytesIn() uint64 { return 0 }
-
-// BytesOut counts bytes written to the socket.
-func (c *Conn) BytesOut() uint64 { return 0 }
-
-// Dialer connects as a client.
-type Dialer struct {
-	Poller    *Poller
-	TLS       *tls.Config
-	LocalAddr net.Addr
+// Write writes one whole item, for instance a header, features, a stanza. It
+// waits while the peer takes nothing, up to the write timeout.
+func (c *Conn) Write(item []byte) error {
+	if c.ws == nil {
+		return c.Flush(item)
+	}
+	return c.Flush(c.AppendItem(make([]byte, 0, len(item)+maxFrameHead), item))
 }
 
-// Dial connects to "host:port", "tls://host:port", "ws://…" or "wss://…".
-func (d *Dialer) Dial(ctx context.Context, target string) (*Conn, error) { return nil, nil }
+// WriteItems writes several whole items at once.
+func (c *Conn) WriteItems(items ...[]byte) error {
+	n := 0
+	for _, item := range items {
+		n += len(item) + maxFrameHead
+	}
+	b := make([]byte, 0, n)
+	for _, item := range items {
+		b = c.AppendItem(b, item)
+	}
+	return c.Flush(b)
+}
 
-// AcceptAgain says whether an Accept error passes by itself (EMFILE, …).
-func AcceptAgain(err error) bool { return false }
+// AppendItem appends one whole item as it goes to the socket: over WebSocket a
+// message of its own.
+func (c *Conn) AppendItem(dst, item []byte) []byte {
+	if c.ws == nil {
+		return append(dst, item...)
+	}
+	dst, mask := appendFrameHead(dst, wsText, len(item), c.client)
+	at := len(dst)
+	dst = append(dst, item...)
+	mask.apply(dst[at:])
+	return dst
+}
+
+// AppendWire is AppendItem for a stanza.
+func (c *Conn) AppendWire(dst []byte, w *stanza.Wire) []byte {
+	if c.ws == nil {
+		return w.Append(dst)
+	}
+	dst, mask := appendFrameHead(dst, wsText, w.Len(), c.client)
+	at := len(dst)
+	dst = w.Append(dst)
+	mask.apply(dst[at:])
+	return dst
+}
+
+// Flush writes what AppendItem and AppendWire made, in one write.
+func (c *Conn) Flush(framed []byte) error {
+	c.wmu.Lock()
+	defer c.unlockWrite()
+	if c.footed || c.state.Load()&stClosing != 0 {
+		return ErrClosed
+	}
+	return c.writeLocked(framed)
+}
+
+// writeLocked writes to the socket; wmu is held.
+func (c *Conn) writeLocked(b []byte) error {
+	if c.werr != nil {
+		return c.werr
+	}
+	c.wrote = true
+	if c.sock == nil {
+		c.werr = c.under.SetWriteDeadline(time.Now().Add(c.p.opt.WriteTimeout))
+		if c.state.Load()&stClosing != 0 {
+			c.werr = c.under.SetWriteDeadline(time.Now().Add(c.p.opt.Linger))
+		}
+	}
+	if c.werr == nil {
+		_, c.werr = c.nc.Write(b)
+	}
+	if c.werr != nil { // the peer has part of an item: nothing may follow
+		c.close(c.werr, true)
+	}
+	return c.werr
+}
+
+// CloseWrite writes the end of our stream, after which nothing can be written.
+// Reading goes on until the peer ends its own.
+func (c *Conn) CloseWrite() error {
+	c.wmu.Lock()
+	defer c.unlockWrite()
+	if c.footed {
+		return nil
+	}
+	c.footed = true
+	return c.writeLocked(c.AppendItem(nil, AppendFooter(nil, c.ws != nil)))
+}
+
+// unlockWrite releases wmu, and sends a pong that came due meanwhile.
+func (c *Conn) unlockWrite() {
+	for {
+		if c.ws != nil {
+			c.ws.pong(c)
+		}
+		c.wmu.Unlock()
+		if c.ws == nil || !c.ws.hasDue() || !c.wmu.TryLock() {
+			return
+		}
+	}
+}
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.under.RemoteAddr() }
+
+// LocalAddr is our address.
+func (c *Conn) LocalAddr() net.Addr { return c.under.LocalAddr() }
+
+// TLS is the state of TLS, for channel binding; ok is false without TLS.
+func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
+	c.wmu.Lock()
+	t, ok := c.nc.(*tls.Conn)
+	c.wmu.Unlock()
+	if !ok {
+		return state, false
+	}
+	return t.ConnectionState(), true
+}
+
+// BytesIn counts what came from the socket; 0 for a connection without one.
+func (c *Conn) BytesIn() uint64 {
+	if c.sock == nil {
+		return 0
+	}
+	return c.sock.in.Load()
+}
+
+// BytesOut counts what went to the socket; 0 for a connection without one.
+func (c *Conn) BytesOut() uint64 {
+	if c.sock == nil {
+		return 0
+	}
+	return c.sock.out.Load()
+}
