@@ -1,6 +1,7 @@
 package jid_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bearhug/bearhug/jid"
@@ -39,5 +40,28 @@ func BenchmarkBare(b *testing.B) {
 		if j.Bare() == j {
 			b.Fatal(j)
 		}
+	}
+}
+
+// BenchmarkParseWorst is what a hostile peer can make one address cost.
+func BenchmarkParseWorst(b *testing.B) {
+	distinct := make([]rune, 2700)
+	for i := range distinct {
+		distinct[i] = rune(0x4e00 + i)
+	}
+	for _, c := range []struct{ name, s string }{
+		{"local", strings.Repeat("Ａ", 2720) + "@b"},
+		{"marks", strings.Repeat("e\u0301", 2700) + "@b"},
+		{"a-label", "xn--" + strings.Repeat("a", 8000)},
+		{"u-label", string(distinct)},
+		{"labels", strings.Repeat("漢.", 2000)},
+		{"resource", "b/" + strings.Repeat("\u3000", 2700)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = jid.Parse(c.s)
+			}
+		})
 	}
 }

@@ -37,7 +37,10 @@ func prepareDomain(s string) (string, error) {
 	if !ok {
 		return "", ErrDomain
 	}
-	labels := strings.Split(strings.TrimSuffix(d, "."), ".")
+	if d = strings.TrimSuffix(d, "."); strings.Count(d, ".") > maxPart/2 {
+		return "", ErrTooLong // before the work on each label
+	}
+	labels := strings.Split(d, ".")
 	rtl := false
 	for i, l := range labels {
 		if labels[i], ok = label(l); !ok {
@@ -74,6 +77,9 @@ func prepareIPv6(s string) (string, error) {
 // label checks a label that has gone through the mappings, and gives it as an NR-LDH label or a U-label.
 func label(s string) (string, bool) {
 	a := s // the ASCII form, which has the limit of the DNS
+	if utf8.RuneCountInString(s) > maxLabel {
+		return "", false // in ASCII it is longer still; and Punycode takes a time that grows with the square
+	}
 	if strings.HasPrefix(s, "xn--") {
 		u, err := idna.Punycode.ToUnicode(s)
 		if err != nil || isASCII(u) {

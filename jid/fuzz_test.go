@@ -67,8 +67,9 @@ func repeat(f func(string) (string, error), s string) (string, bool) {
 	return "", false
 }
 
-// registry is what IDNA2008 lets be registered, but for symbols and the contexts, of which UTS 46 knows less.
-var registry = idna.New(idna.ValidateForRegistration(), idna.BidiRule(), idna.VerifyDNSLength(false))
+// registry is what IDNA2008 lets be registered, but for symbols and the contexts, of which UTS 46 knows less, and for hyphens, whose places package idna
+// counts in bytes.
+var registry = idna.New(idna.ValidateForRegistration(), idna.BidiRule(), idna.VerifyDNSLength(false), idna.CheckHyphens(false))
 
 func slowDomain(s string) (string, bool) {
 	if in, ok := strings.CutPrefix(s, "["); ok {
@@ -93,7 +94,10 @@ func slowDomain(s string) (string, bool) {
 	}
 	contexts := precis.NewIdentifier()
 	for l := range strings.SplitSeq(u, ".") {
-		if _, err := contexts.String(l); err != nil || l == "" || strings.HasPrefix(l, "xn--") {
+		if _, err := contexts.String(l); err != nil || l == "" {
+			return "", false
+		}
+		if rs := []rune(l); rs[0] == '-' || rs[len(rs)-1] == '-' || len(rs) > 3 && rs[2] == '-' && rs[3] == '-' {
 			return "", false
 		}
 		if punycode, err := idna.Punycode.ToASCII(l); err != nil || len(punycode) > 63 {

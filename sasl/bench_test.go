@@ -59,7 +59,7 @@ func BenchmarkExchange(b *testing.B) {
 	ccfg := sasl.ClientConfig{Local: "anna", Keys: &k, Offered: offered}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, clientDone, serverDone := play(client(b, sasl.SCRAMSHA256, ccfg), server(b, sasl.SCRAMSHA256, scfg), nil); !clientDone || !serverDone {
+		if clientDone, serverDone, _, _ := play(client(b, sasl.SCRAMSHA256, ccfg), server(b, sasl.SCRAMSHA256, scfg), nil); !clientDone || !serverDone {
 			b.Fatal("not signed in")
 		}
 	}

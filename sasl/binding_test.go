@@ -116,11 +116,11 @@ func TestBinding(t *testing.T) {
 				t.Errorf("chosen: %s", mech)
 			}
 			s := server(t, sasl.SCRAMSHA256Plus, scfg)
-			if clientErr, serverErr, clientDone, serverDone := play(client(t, sasl.SCRAMSHA256Plus, ccfg), s, nil); !clientDone || !serverDone {
+			if clientDone, serverDone, clientErr, serverErr := play(client(t, sasl.SCRAMSHA256Plus, ccfg), s, nil); !clientDone || !serverDone {
 				t.Errorf("%v, %v", clientErr, serverErr)
 			}
 			scfg.Binding = sasl.NewBinding(&other, cert.Leaf)
-			if _, serverErr, _, serverDone := play(client(t, sasl.SCRAMSHA256Plus, ccfg), server(t, sasl.SCRAMSHA256Plus, scfg), nil); serverDone || condition(serverErr) != sasl.NotAuthorized {
+			if _, serverDone, _, serverErr := play(client(t, sasl.SCRAMSHA256Plus, ccfg), server(t, sasl.SCRAMSHA256Plus, scfg), nil); serverDone || condition(serverErr) != sasl.NotAuthorized {
 				t.Errorf("relayed: %v", serverErr)
 			}
 		})

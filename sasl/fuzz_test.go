@@ -132,7 +132,7 @@ func TestTampering(t *testing.T) {
 			t.Fatal(err)
 		}
 		var was, is []byte
-		clientErr, serverErr, clientDone, serverDone := play(c, s, func(n int, b []byte) []byte {
+		clientDone, serverDone, clientErr, serverErr := play(c, s, func(n int, b []byte) []byte {
 			if n != at {
 				return b
 			}

@@ -39,14 +39,16 @@ func (s *Server) bearer(in []byte) ([]byte, bool, error) {
 	claims, err := s.cfg.Bearer(token)
 	if err != nil {
 		var f *Failure
-		if errors.As(err, &f) && f.Condition == TemporaryAuthFailure {
+		switch {
+		case errors.As(err, &f) && f.Condition == TemporaryAuthFailure:
 			return nil, false, f
+		case f != nil:
+		case errors.Is(err, ErrTokenExpired):
+			f = &Failure{Condition: CredentialsExpired, Cause: err}
+		default:
+			f = &Failure{Condition: NotAuthorized, Cause: err}
 		}
-		condition := NotAuthorized
-		if errors.Is(err, ErrTokenExpired) {
-			condition = CredentialsExpired
-		}
-		return s.refuse("invalid_token", &Failure{Condition: condition, Cause: err})
+		return s.refuse("invalid_token", f)
 	}
 	if err := s.cfg.authorize(g.authzid, claims.Local); err != nil {
 		return nil, false, err

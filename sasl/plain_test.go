@@ -37,7 +37,7 @@ func TestPlain(t *testing.T) {
 		}
 	}
 	s := server(t, sasl.Plain, cfg)
-	clientErr, serverErr, clientDone, serverDone := play(client(t, sasl.Plain, sasl.ClientConfig{Local: "anna", Authzid: "anna@a.b", Password: "ri ght"}), s, nil)
+	clientDone, serverDone, clientErr, serverErr := play(client(t, sasl.Plain, sasl.ClientConfig{Local: "anna", Authzid: "anna@a.b", Password: "ri ght"}), s, nil)
 	if clientErr != nil || serverErr != nil || !clientDone || !serverDone {
 		t.Errorf("%v, %v, %v, %v", clientErr, serverErr, clientDone, serverDone)
 	}
@@ -54,6 +54,9 @@ func TestOAuthBearer(t *testing.T) {
 		if token == "outage" {
 			return sasl.Claims{}, &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Cause: outage}
 		}
+		if token == "disabled" {
+			return sasl.Claims{}, &sasl.Failure{Condition: sasl.AccountDisabled}
+		}
 		return sasl.Verify(key, token, now)
 	}}
 	for _, c := range []struct {
@@ -66,6 +69,7 @@ func TestOAuthBearer(t *testing.T) {
 		{"n,,\x01auth=Bearer " + sasl.Mint(key, late) + "\x01\x01", sasl.CredentialsExpired, true},
 		{"n,,\x01auth=Bearer " + good[:20] + "\x01\x01", sasl.NotAuthorized, true},
 		{"n,,\x01auth=Bearer outage\x01\x01", sasl.TemporaryAuthFailure, false},
+		{"n,,\x01auth=Bearer disabled\x01\x01", sasl.AccountDisabled, true},
 		{"n,,\x01auth=Basic " + good + "\x01\x01", sasl.NotAuthorized, true},
 		{"n,,\x01auth=Bearer a b\x01\x01", sasl.NotAuthorized, true},
 		{"n,,\x01auth=Bearer\x01\x01", sasl.NotAuthorized, true},
@@ -98,11 +102,11 @@ func TestOAuthBearer(t *testing.T) {
 		}
 	}
 	s, c := server(t, sasl.OAuthBearer, cfg), client(t, sasl.OAuthBearer, sasl.ClientConfig{Token: good, Authzid: "anna@a.b"})
-	if clientErr, serverErr, clientDone, serverDone := play(c, s, nil); clientErr != nil || serverErr != nil || !clientDone || !serverDone || c.Refusal() != nil {
+	if clientDone, serverDone, clientErr, serverErr := play(c, s, nil); clientErr != nil || serverErr != nil || !clientDone || !serverDone || c.Refusal() != nil {
 		t.Errorf("%v, %v, %v, %v", clientErr, serverErr, clientDone, serverDone)
 	}
 	s, c = server(t, sasl.OAuthBearer, cfg), client(t, sasl.OAuthBearer, sasl.ClientConfig{Token: "bad"})
-	if clientErr, serverErr, clientDone, serverDone := play(c, s, nil); clientErr != nil || condition(serverErr) != sasl.NotAuthorized || clientDone || serverDone ||
+	if clientDone, serverDone, clientErr, serverErr := play(c, s, nil); clientErr != nil || condition(serverErr) != sasl.NotAuthorized || clientDone || serverDone ||
 		!strings.Contains(string(c.Refusal()), "invalid_token") {
 		t.Errorf("%v, %v, %v, %v", clientErr, serverErr, clientDone, serverDone)
 	}

@@ -29,7 +29,8 @@ type ServerConfig struct {
 
 	// Lookup gives what the store has of a localpart. An error is one of the store, and becomes temporary-auth-failure. For SCRAM and PLAIN.
 	Lookup func(local string) (Credentials, error)
-	// Bearer decides on a token, for OAUTHBEARER. An error refuses it; a *Failure with the condition temporary-auth-failure says that it could not be decided.
+	// Bearer decides on a token, for OAUTHBEARER. An error refuses it: a *Failure as it says, ErrTokenExpired with credentials-expired, all others with
+	// not-authorized. The condition temporary-auth-failure stands for a token that could not be decided on.
 	Bearer func(token string) (Claims, error)
 	// Local prepares a localpart (RFC 7622 §3.3). nil leaves names as they are.
 	Local func(name string) (string, error)
