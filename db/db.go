@@ -1,0 +1,430 @@
+// Package db keeps connections to one database, SQLite or MariaDB/MySQL,
+// behind one concrete type.
+//
+// # Layout
+//
+// Statements have names and live in .sql texts; the header of each says who
+// pays and where it may run, and has db rewrite exactly four things for the
+// engine: insert-ignore, upsert, table options, the binary type. A statement
+// whose text spreads over rows or a list is prepared in a few fixed sizes.
+// Statements, rows and SQL time are charged to (feature, organisation).
+//
+// SQLite runs with WAL and synchronous=FULL. All writes go through one writer
+// goroutine ([DB.Write], [DB.WriteArchive]): the archive lane always first,
+// small jobs of the other lane share a commit, nobody holds the writer above
+// 20 ms. Reads have a bounded pool of connections.
+//
+// On MariaDB writes and reads share a bounded pool, and the archive lane has a
+// connection of its own. Transactions that the engine rolled back (1213, 1205,
+// SQLITE_BUSY) are run again as a whole. A commit without an answer is
+// [ErrInDoubt]: run the same idempotent work again.
+//
+// A failed fsync or write to the files of SQLite stops all writing for good
+// ([ErrBroken], [DB.Broken]): what the kernel could not write it may forget.
+//
+// # Locks
+//
+// pool.mu, writer.mu and DB.brokenMu are leaves. DB.archiveMu is held for a
+// whole archive transaction on MariaDB.
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/bearhug/bearhug/feature"
+	mysqldriver "github.com/go-sql-driver/mysql"
+	sqlitedriver "modernc.org/sqlite"
+)
+
+// Config says which database and which statements.
+type Config struct {
+	URL        string         // "sqlite:FILE" or "mysql://user:password@host:port/name"
+	Statements []string       // .sql texts
+	Migrations string         // .sql text whose statements are the migrations, in order
+	Board      *feature.Board // who pays; nil makes one
+	Log        *slog.Logger   // nil discards
+	ReadConns  int            // readers (SQLite) or connections (MariaDB); 0: 4 or 16
+}
+
+// DB is one database.
+type DB struct {
+	engine     engine
+	file       string              // of SQLite
+	server     *mysqldriver.Config // of MariaDB
+	board      *feature.Board
+	log        *slog.Logger
+	statements map[string]*Statement
+	migrations []*Statement
+	lock       *os.File // of SQLite: this process owns the file
+
+	pool   *pool
+	writer *writer // SQLite only
+
+	archiveMu   sync.Mutex // MariaDB: one archive transaction at a time
+	archiveConn *conn
+
+	brokenMu sync.Mutex
+	broken   chan struct{} // closed when writing has stopped for good
+	cause    error         // what broke it
+}
+
+// Open connects and migrates. A database that a newer version has migrated is
+// refused, as is an SQLite file that another process has open (ErrLocked).
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	d := &DB{board: cfg.Board, log: cfg.Log, broken: make(chan struct{})}
+	if d.board == nil {
+		d.board = feature.NewBoard()
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if d.engine, d.file, d.server, err = parseURL(cfg.URL); err != nil {
+		return nil, err
+	}
+	if err := d.load(cfg); err != nil {
+		return nil, err
+	}
+	if d.engine == mysql {
+		err = d.openMySQL(cfg)
+	} else {
+		err = d.openSQLite(ctx, cfg)
+	}
+	if err == nil {
+		err = d.migrate(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// load reads the statements.
+func (d *DB) load(cfg Config) error {
+	d.statements = map[string]*Statement{}
+	for _, text := range cfg.Statements {
+		blocks, err := split(text)
+		if err != nil {
+			return fmt.Errorf("read statements: %w", err)
+		}
+		for _, b := range blocks {
+			s, err := b.statement(d.engine)
+			if err != nil {
+				return fmt.Errorf("read statements: %w", err)
+			}
+			if d.statements[s.Name] != nil {
+				return fmt.Errorf("read statements: %s twice", s.Name)
+			}
+			d.statements[s.Name] = s
+		}
+	}
+	blocks, err := split(cfg.Migrations)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	for _, b := range blocks {
+		s, err := b.statement(d.engine)
+		if err != nil {
+			return fmt.Errorf("read migrations: %w", err)
+		}
+		d.migrations = append(d.migrations, s)
+	}
+	return nil
+}
+
+// Settings of SQLite. The page size suits rows of a few hundred bytes (the
+// messages) as well as small ones in sorted order (their entries); the
+// checkpoint is small enough to stay far below the time a transaction may
+// hold the writer. docs/decisions/0002-sqlite-driver.md has the figures.
+const sqlitePageSize = "8192"
+
+var sqliteWriter = [...]string{
+	"PRAGMA page_size=" + sqlitePageSize, // before the file has a page
+	"PRAGMA journal_mode=WAL",
+	"PRAGMA synchronous=FULL",
+	"PRAGMA busy_timeout=5000",
+	"PRAGMA cache_size=-65536", // KiB
+	"PRAGMA wal_autocheckpoint=1000",
+	"PRAGMA journal_size_limit=67108864",
+	"PRAGMA temp_store=MEMORY",
+}
+
+var sqliteReader = [...]string{
+	"PRAGMA busy_timeout=5000",
+	"PRAGMA query_only=1",
+	"PRAGMA cache_size=-8192",
+	"PRAGMA mmap_size=1073741824",
+	"PRAGMA temp_store=MEMORY",
+}
+
+func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
+	if err := d.lockFile(); err != nil {
+		return err
+	}
+	w, err := d.dialSQLite(ctx, sqliteWriter[:])
+	if err != nil {
+		return err
+	}
+	d.writer = newWriter(d, w)
+	size := cfg.ReadConns
+	if size <= 0 {
+		size = 4
+	}
+	d.pool = newPool(size, func(ctx context.Context) (*conn, error) {
+		return d.dialSQLite(ctx, sqliteReader[:])
+	})
+	return syncDir(filepath.Dir(d.file))
+}
+
+func (d *DB) dialSQLite(ctx context.Context, pragmas []string) (*conn, error) {
+	raw, err := (&sqlitedriver.Driver{}).Open(d.file)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.file, err)
+	}
+	c := newConn(raw, true)
+	for _, p := range pragmas {
+		if err := c.script(ctx, p); err != nil {
+			c.close()
+			return nil, fmt.Errorf("open %s: %w", d.file, err)
+		}
+	}
+	return c, nil
+}
+
+func (d *DB) openMySQL(cfg Config) error {
+	size := cfg.ReadConns
+	if size <= 0 {
+		size = 16
+	}
+	d.pool = newPool(size, d.dialMySQL)
+	return nil
+}
+
+func (d *DB) dialMySQL(ctx context.Context) (*conn, error) {
+	connector, err := mysqldriver.NewConnector(d.server)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", d.server.Addr, err)
+	}
+	raw, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to database %s at %s: %w", d.server.DBName, d.server.Addr, err)
+	}
+	c := newConn(raw, false)
+	if err := c.script(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// SQLite reports whether the engine is SQLite: one process, one writer.
+func (d *DB) SQLite() bool { return d.engine == sqlite }
+
+// Board is who pays for the statements.
+func (d *DB) Board() *feature.Board { return d.board }
+
+// Broken is closed when the disk refused a write. The process should end: a
+// restart reads the files as they are.
+func (d *DB) Broken() <-chan struct{} { return d.broken }
+
+func (d *DB) isBroken() bool {
+	select {
+	case <-d.broken:
+		return true
+	default:
+		return false
+	}
+}
+
+func (d *DB) breakDown(err error) {
+	d.brokenMu.Lock()
+	defer d.brokenMu.Unlock()
+	if d.cause == nil {
+		d.cause = err
+		d.log.Error("the disk refused a write; no more writes until restart", slog.Any("err", err))
+		close(d.broken)
+	}
+}
+
+// Close ends the writer after what was handed in, and all connections.
+func (d *DB) Close() error {
+	if d.writer != nil {
+		d.writer.close()
+	}
+	if d.pool != nil {
+		d.pool.close()
+	}
+	d.archiveMu.Lock()
+	if d.archiveConn != nil {
+		d.archiveConn.close()
+		d.archiveConn = nil
+	}
+	d.archiveMu.Unlock()
+	if d.lock != nil {
+		return d.lock.Close()
+	}
+	return nil
+}
+
+func (d *DB) statement(name string) (*Statement, error) {
+	if s := d.statements[name]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("no statement is named %q", name)
+}
+
+// Statements lists what was loaded, in no order.
+func (d *DB) Statements() []*Statement {
+	var out []*Statement
+	for _, s := range d.statements {
+		out = append(out, s)
+	}
+	return append(out, d.migrations...)
+}
+
+// Prepare prepares every statement once: what is misspelt shows now.
+func (d *DB) Prepare(ctx context.Context) error {
+	c, _, err := d.pool.get(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer d.pool.put(c)
+	var errs []error
+	for name, s := range d.statements {
+		text := s.text
+		if s.cols > 0 {
+			text = s.many[len(chunks)-1]
+		}
+		if _, err := c.prepare(ctx, text); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Query runs one named statement on a reader and calls each for every row; an
+// error from each ends it and is returned. org pays.
+func (d *DB) Query(ctx context.Context, org feature.Org, name string, each func(*Row) error, args ...any) error {
+	s, err := d.statement(name)
+	if err != nil {
+		return err
+	}
+	return d.read(ctx, org, func(tx *Tx) error { return tx.query(s, s.text, args, each) })
+}
+
+// QueryList is Query for a statement with a list "(?...)".
+func (d *DB) QueryList(ctx context.Context, org feature.Org, name string, fixed, list []any, each func(*Row) error) error {
+	return d.read(ctx, org, func(tx *Tx) error { return tx.QueryList(name, fixed, list, each) })
+}
+
+// Read runs several queries on one connection. Each sees the database as it
+// is then, so later ones may see more.
+func (d *DB) Read(ctx context.Context, org feature.Org, fn func(*Tx) error) error {
+	return d.read(ctx, org, fn)
+}
+
+// read lends a connection of the pool to fn. A connection that turns out to be
+// dead is replaced once, as long as fn had not seen a row.
+func (d *DB) read(ctx context.Context, org feature.Org, fn func(*Tx) error) error {
+	for try := 0; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c, wait, err := d.pool.get(ctx, try > 0)
+		if wait > 0 {
+			d.board.Account(feature.Server, org).Wait.Add(int64(wait))
+		}
+		if err != nil {
+			return err
+		}
+		tx := &Tx{db: d, c: c, ctx: ctx, org: org}
+		err = fn(tx)
+		dead := c.bad
+		d.pool.put(c)
+		if err == nil || try > 0 || !dead || tx.rows > 0 || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// Write runs fn as one transaction. On SQLite it waits for the writer's turn
+// and fn keeps to a few milliseconds (Tx.Held). fn may be run more than once,
+// so what it changes outside of the database it sets rather than adds.
+func (d *DB) Write(ctx context.Context, org feature.Org, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.writer != nil {
+		return d.writer.do(ctx, org, false, fn)
+	}
+	for try := 0; ; try++ {
+		c, wait, err := d.pool.get(ctx, try > 0)
+		if wait > 0 {
+			d.board.Account(feature.Server, org).Wait.Add(int64(wait))
+		}
+		if err != nil {
+			return err
+		}
+		err = d.transact(ctx, c, org, fn)
+		dead := c.bad
+		d.pool.put(c)
+		if err == nil || try > 0 || !dead || errors.Is(err, ErrInDoubt) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// WriteArchive is Write in the lane that goes first.
+func (d *DB) WriteArchive(ctx context.Context, org feature.Org, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.writer != nil {
+		return d.writer.do(ctx, org, true, fn)
+	}
+	d.archiveMu.Lock()
+	defer d.archiveMu.Unlock()
+	for try := 0; ; try++ {
+		if d.archiveConn == nil || d.archiveConn.bad {
+			c, err := d.dialMySQL(ctx)
+			if err != nil {
+				return err
+			}
+			d.archiveConn = c
+		}
+		err := d.transact(ctx, d.archiveConn, org, fn)
+		if !d.archiveConn.bad {
+			return err
+		}
+		d.archiveConn.close()
+		if try > 0 || errors.Is(err, ErrInDoubt) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// Stats are figures since Open.
+type Stats struct {
+	PoolWaits     int64 // how often somebody waited for a connection
+	PoolWaited    int64 // ns
+	WriterJobs    int64 // SQLite: jobs begun
+	WriterWaited  int64 // ns from hand-in to begin
+	WriterLongest int64 // ns, the longest hold
+	WriterOver    int64 // holds above 20 ms
+}
+
+// Stats reads the figures.
+func (d *DB) Stats() Stats {
+	s := Stats{PoolWaits: d.pool.waits.Load(), PoolWaited: d.pool.waited.Load()}
+	if w := d.writer; w != nil {
+		s.WriterJobs, s.WriterWaited = w.jobs.Load(), w.waited.Load()
+		s.WriterLongest, s.WriterOver = w.longest.Load(), w.over.Load()
+	}
+	return s
+}

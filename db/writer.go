@@ -1,0 +1,331 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bearhug/bearhug/feature"
+)
+
+const (
+	// holdLimit is how long a transaction may keep SQLite's only writer.
+	holdLimit = 20 * time.Millisecond
+	// groupLimit ends a group of small jobs that share one commit.
+	groupLimit = 5 * time.Millisecond
+	// groupMost bounds the jobs of a group.
+	groupMost = 64
+	// attempts is how often a transaction is run that the engine rolled back.
+	attempts = 8
+)
+
+// job is one transaction waiting for the writer.
+type job struct {
+	ctx  context.Context
+	org  feature.Org
+	fn   func(*Tx) error
+	done chan error
+	at   time.Time // when it was handed in
+}
+
+// writer is SQLite's only writer: one goroutine, one connection, two lanes.
+// The archive lane always goes first. mu guards the lanes; it is a leaf.
+type writer struct {
+	db *DB
+	c  *conn
+
+	mu      sync.Mutex
+	archive []*job
+	rest    []*job
+	closed  bool
+	wake    chan struct{} // capacity 1
+	ended   chan struct{}
+
+	jobs    atomic.Int64
+	waited  atomic.Int64 // ns from hand-in to start
+	longest atomic.Int64 // ns, longest hold so far
+	over    atomic.Int64 // holds above holdLimit
+}
+
+func newWriter(d *DB, c *conn) *writer {
+	w := &writer{db: d, c: c, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// do hands in a job and waits for its end. A context that ends takes the job
+// back while it waits; once begun, it is seen through.
+func (w *writer) do(ctx context.Context, org feature.Org, first bool, fn func(*Tx) error) error {
+	j := &job{ctx: ctx, org: org, fn: fn, done: make(chan error, 1), at: time.Now()}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return ErrClosed
+	}
+	if first {
+		w.archive = append(w.archive, j)
+	} else {
+		w.rest = append(w.rest, j)
+	}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	took := remove(&w.archive, j) || remove(&w.rest, j)
+	w.mu.Unlock()
+	if took {
+		return fmt.Errorf("wait for the writer: %w", ctx.Err())
+	}
+	return <-j.done
+}
+
+func remove(lane *[]*job, j *job) bool {
+	for i, other := range *lane {
+		if other == j {
+			*lane = append((*lane)[:i:i], (*lane)[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// take gives the next jobs: one of the archive lane, or a group of the rest.
+func (w *writer) take() (jobs []*job, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case len(w.archive) > 0:
+		jobs = []*job{w.archive[0]}
+		w.archive = append(w.archive[:0], w.archive[1:]...)
+	case len(w.rest) > 0:
+		n := min(len(w.rest), groupMost)
+		jobs = append(jobs, w.rest[:n]...)
+		w.rest = append(w.rest[:0], w.rest[n:]...)
+	}
+	return jobs, w.closed
+}
+
+// back puts jobs that were not begun at the head of their lane again.
+func (w *writer) back(jobs []*job) {
+	w.mu.Lock()
+	w.rest = append(append([]*job(nil), jobs...), w.rest...)
+	w.mu.Unlock()
+}
+
+func (w *writer) archiveWaits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.archive) > 0
+}
+
+// run is the writer's goroutine; it ends when the writer was closed and the
+// lanes are empty.
+func (w *writer) run() {
+	defer close(w.ended)
+	for {
+		jobs, closed := w.take()
+		switch {
+		case len(jobs) == 1:
+			w.one(jobs[0])
+		case len(jobs) > 1:
+			w.group(jobs)
+		case closed:
+			return
+		default:
+			<-w.wake
+		}
+	}
+}
+
+// one runs a job as a transaction of its own.
+func (w *writer) one(j *job) {
+	w.started(j)
+	j.done <- w.db.transact(j.ctx, w.c, j.org, j.fn)
+}
+
+// group runs several small jobs in one transaction, each behind a savepoint,
+// so that they share one fsync. What the time does not suffice for goes back.
+func (w *writer) group(jobs []*job) {
+	if w.db.isBroken() {
+		for _, j := range jobs {
+			j.done <- ErrBroken
+		}
+		return
+	}
+	tx := &Tx{db: w.db, c: w.c, ctx: context.Background(), begun: time.Now()}
+	err := w.db.begin(tx)
+	if err != nil {
+		for _, j := range jobs {
+			j.done <- err
+		}
+		return
+	}
+	errs := make([]error, 0, len(jobs))
+	for i, j := range jobs {
+		if err != nil || i > 0 && (tx.Held() > groupLimit || w.archiveWaits()) {
+			break
+		}
+		w.started(j)
+		var e error
+		e, err = w.savepoint(tx, j)
+		errs = append(errs, e)
+	}
+	ran := jobs[:len(errs)]
+	w.back(jobs[len(errs):])
+	if err == nil {
+		err = w.db.commit(tx)
+	} else {
+		err = w.db.rollback(tx, err)
+	}
+	for i, j := range ran {
+		if err != nil {
+			j.done <- err
+		} else {
+			j.done <- errs[i]
+		}
+	}
+}
+
+// savepoint runs one job of a group: the job's own error, and the error that
+// spoils the whole transaction.
+func (w *writer) savepoint(tx *Tx, j *job) (own, whole error) {
+	ctx := context.Background()
+	if _, err := w.c.exec(ctx, "SAVEPOINT job", nil); err != nil {
+		return nil, err
+	}
+	tx.For(j.org)
+	own = j.fn(tx)
+	if own != nil {
+		if fatal(own) {
+			return own, own
+		}
+		if _, err := w.c.exec(ctx, "ROLLBACK TO job", nil); err != nil {
+			return own, err
+		}
+	}
+	_, err := w.c.exec(ctx, "RELEASE job", nil)
+	return own, err
+}
+
+func (w *writer) started(j *job) {
+	wait := time.Since(j.at)
+	w.jobs.Add(1)
+	w.waited.Add(int64(wait))
+	w.db.board.Account(feature.Server, j.org).Wait.Add(int64(wait))
+}
+
+// held notes how long a transaction had the writer.
+func (w *writer) held(d time.Duration) {
+	for {
+		old := w.longest.Load()
+		if int64(d) <= old || w.longest.CompareAndSwap(old, int64(d)) {
+			break
+		}
+	}
+	if d > holdLimit {
+		w.over.Add(1)
+		w.db.log.Debug("a transaction held the writer too long", slog.Duration("held", d))
+	}
+}
+
+func (w *writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	<-w.ended
+	w.c.close()
+}
+
+// transact runs fn in a transaction on c, again when the engine asks for it.
+func (d *DB) transact(ctx context.Context, c *conn, org feature.Org, fn func(*Tx) error) error {
+	for try := 1; ; try++ {
+		if d.isBroken() {
+			return ErrBroken
+		}
+		tx := &Tx{db: d, c: c, ctx: ctx, org: org, begun: time.Now()}
+		err := d.begin(tx)
+		if err == nil {
+			if err = fn(tx); err == nil {
+				err = d.commit(tx)
+			} else {
+				err = d.rollback(tx, err)
+			}
+		}
+		if err == nil || try == attempts || !again(err) {
+			return err
+		}
+		pause := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(5*time.Millisecond))))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
+}
+
+func (d *DB) begin(tx *Tx) error {
+	text := "BEGIN IMMEDIATE"
+	if d.engine == mysql {
+		text = "START TRANSACTION"
+	}
+	if _, err := tx.c.exec(tx.ctx, text, nil); err != nil {
+		return fmt.Errorf("begin: %w", d.judge(err))
+	}
+	return nil
+}
+
+// commit makes tx durable. Only nil means that it is.
+func (d *DB) commit(tx *Tx) error {
+	_, err := tx.c.exec(tx.ctx, "COMMIT", nil)
+	if d.writer != nil {
+		d.writer.held(tx.Held())
+	}
+	if err == nil {
+		return nil
+	}
+	if d.engine == mysql && !again(err) {
+		// No answer to COMMIT says nothing about what the server did.
+		tx.c.bad = true
+		return fmt.Errorf("commit: %w: %w", ErrInDoubt, err)
+	}
+	return d.rollback(tx, fmt.Errorf("commit: %w", err))
+}
+
+// rollback undoes tx because of err, which it returns, judged.
+func (d *DB) rollback(tx *Tx, err error) error {
+	if !tx.c.bad {
+		// SQLite may have rolled back by itself; then this fails harmlessly.
+		if _, e := tx.c.exec(context.Background(), "ROLLBACK", nil); e != nil && d.engine == mysql {
+			tx.c.bad = true
+		}
+	}
+	if d.writer != nil {
+		d.writer.held(tx.Held())
+	}
+	return d.judge(err)
+}
+
+// judge stops all writing when err says that the disk failed.
+func (d *DB) judge(err error) error {
+	if d.engine == sqlite && fatal(err) {
+		d.breakDown(err)
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return err
+}

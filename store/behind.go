@@ -1,0 +1,398 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bearhug/bearhug/db"
+)
+
+// 1. add keeps in memory what AppendBatch has made durable as messages.
+// 2. run writes it as entries, conversations and inboxes: a generation at a
+//    time, owner by owner, in short transactions.
+// 3. An inbox row says up to which message its owner is indexed (upto), in the
+//    same transaction as the entries; the tick "index" says up to which
+//    message all owners are. rebuild reads the messages above the tick and
+//    leaves out, per owner, what is up to upto: nothing is counted twice.
+// 4. Readers take what is in memory first and ask the database then. What is
+//    written in between is in both, and is told apart by seq and upto.
+
+// Names of ticks.
+const (
+	tickIndex   = "index"   // all messages up to here are indexed
+	tickDeleted = "deleted" // no message above was ever deleted
+)
+
+const (
+	flushMessages = 50_000           // this many messages make a generation
+	flushAge      = 10 * time.Second // and so does the age of the first
+	mostMessages  = 4 * flushMessages
+	stepTime      = 6 * time.Millisecond // of a transaction
+	stepOwners    = 64                   // owners between looks at the clock
+)
+
+// entry is one owner's view of a message.
+type entry struct {
+	seq, rnd int64
+	peer     Peer
+	origin   uint64
+	flags    Flags
+}
+
+// tail is what is not yet indexed of one owner.
+type tail struct {
+	entries []entry // ascending
+	cursor  ID
+	in      int64 // greatest seq that came in
+}
+
+// generation is the tails of a stretch of time.
+type generation struct {
+	tails    map[AccountID]*tail
+	messages int
+	upto     int64 // greatest message
+	since    time.Time
+}
+
+func newGeneration() *generation { return &generation{tails: map[AccountID]*tail{}} }
+
+// behind keeps the index of the archive behind the hot path.
+type behind struct {
+	s        *Store
+	deferred bool // false: everything is written at once (MariaDB)
+
+	mu    sync.Mutex
+	now   *generation
+	old   *generation   // being written; nil when none is
+	last  int64         // greatest committed message
+	space chan struct{} // closed and renewed when a generation was written
+
+	wake    chan struct{}
+	flushes chan chan error
+	stop    context.CancelFunc
+	ended   chan struct{}
+}
+
+func (s *Store) newBehind(ctx context.Context) (*behind, error) {
+	b := &behind{
+		s: s, deferred: s.db.SQLite(), now: newGeneration(), space: make(chan struct{}),
+		wake: make(chan struct{}, 1), flushes: make(chan chan error), ended: make(chan struct{}),
+	}
+	if !b.deferred {
+		close(b.ended)
+		return b, nil
+	}
+	if err := b.rebuild(ctx); err != nil {
+		return nil, fmt.Errorf("index the archive: %w", err)
+	}
+	life, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	go b.run(life)
+	return b, nil
+}
+
+// tail finds or makes the tail of owner.
+func (g *generation) tail(owner AccountID) *tail {
+	t := g.tails[owner]
+	if t == nil {
+		t = &tail{}
+		g.tails[owner] = t
+	}
+	return t
+}
+
+// add takes up messages and cursors.
+func (g *generation) add(messages []Message, cursors []Cursor) {
+	if g.since.IsZero() {
+		g.since = time.Now()
+	}
+	for i := range messages {
+		m := &messages[i]
+		for _, c := range m.Copies {
+			g.entry(m.ID.seq(), m.ID.rnd(), c)
+		}
+		g.upto = max(g.upto, m.ID.seq())
+	}
+	g.messages += len(messages)
+	for _, c := range cursors {
+		t := g.tail(c.Owner)
+		if c.ID.Compare(t.cursor) > 0 {
+			t.cursor = c.ID
+		}
+	}
+}
+
+func (g *generation) entry(seq, rnd int64, c Copy) {
+	t := g.tail(c.Owner)
+	t.entries = append(t.entries, entry{seq: seq, rnd: rnd, peer: c.Peer, origin: c.Origin, flags: c.Flags})
+	if c.Flags&FlagIn != 0 {
+		t.in = max(t.in, seq)
+	}
+}
+
+// collect is a generation of its own.
+func collect(messages []Message, cursors []Cursor) *generation {
+	g := newGeneration()
+	g.add(messages, cursors)
+	return g
+}
+
+// add is what a committed batch leaves to be indexed.
+func (b *behind) add(messages []Message, cursors []Cursor) {
+	b.mu.Lock()
+	b.now.add(messages, cursors)
+	b.last = max(b.last, b.now.upto)
+	full := b.now.messages >= flushMessages
+	b.mu.Unlock()
+	if full {
+		b.nudge()
+	}
+}
+
+func (b *behind) nudge() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// room waits while so much is kept that memory would not be bounded.
+func (b *behind) room(ctx context.Context) error {
+	for {
+		b.mu.Lock()
+		full, space := b.now.messages >= mostMessages, b.space
+		b.mu.Unlock()
+		if !full {
+			return nil
+		}
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the index: %w", ctx.Err())
+		case <-b.s.db.Broken():
+			return db.ErrBroken
+		}
+	}
+}
+
+// run is the goroutine that writes generations; it ends with close.
+func (b *behind) run(ctx context.Context) {
+	defer close(b.ended)
+	timer := time.NewTicker(time.Second)
+	defer timer.Stop()
+	for {
+		var reply chan error
+		select {
+		case <-ctx.Done():
+			return
+		case reply = <-b.flushes:
+		case <-b.wake:
+		case <-timer.C:
+			if !b.due() {
+				continue
+			}
+		}
+		err := b.write(ctx)
+		if err != nil && ctx.Err() == nil {
+			b.s.log.Warn("index of the archive", slog.Any("err", err))
+		}
+		if reply != nil {
+			reply <- err
+		}
+	}
+}
+
+// due reports whether something has waited long enough.
+func (b *behind) due() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.old != nil || !b.now.since.IsZero() && time.Since(b.now.since) >= flushAge
+}
+
+// flush writes all that is kept now.
+func (b *behind) flush(ctx context.Context) error {
+	if !b.deferred {
+		return nil
+	}
+	reply := make(chan error, 1)
+	select {
+	case b.flushes <- reply:
+	case <-b.ended:
+		return db.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Flush has everything that is held behind the hot path written: entries,
+// conversations, cursors. Nothing depends on it but the time of the next Open.
+func (s *Store) Flush(ctx context.Context) error {
+	if err := s.behind.flush(ctx); err != nil {
+		return fmt.Errorf("flush the store: %w", err)
+	}
+	return nil
+}
+
+func (b *behind) close() error {
+	if !b.deferred {
+		return nil
+	}
+	err := b.flush(context.Background())
+	b.stop()
+	<-b.ended
+	if errors.Is(err, db.ErrBroken) {
+		return nil // said already; the messages themselves are safe
+	}
+	return err
+}
+
+// write writes the generation that was cut short before, if any, and the one
+// of now.
+func (b *behind) write(ctx context.Context) error {
+	for range 2 {
+		b.mu.Lock()
+		if b.old == nil {
+			if b.now.since.IsZero() {
+				b.mu.Unlock()
+				return nil
+			}
+			b.old, b.now = b.now, newGeneration()
+		}
+		g := b.old
+		b.mu.Unlock()
+		if err := b.writeGeneration(ctx, g); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		b.old = nil
+		close(b.space)
+		b.space = make(chan struct{})
+		b.mu.Unlock()
+	}
+	return nil
+}
+
+// writeGeneration writes owner by owner in steps. It may be cut short between
+// any two; what was written is written again without effect.
+func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
+	owners := g.owners()
+	for len(owners) > 0 {
+		var rest []AccountID
+		if err := b.s.db.Write(ctx, 0, func(tx *db.Tx) error {
+			rest = owners
+			for len(rest) > 0 {
+				n := min(stepOwners, len(rest))
+				if err := index(tx, g, rest[:n]); err != nil {
+					return err
+				}
+				rest = rest[n:]
+				if tx.Held() > stepTime {
+					break
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("write entries: %w", err)
+		}
+		for _, o := range owners[:len(owners)-len(rest)] {
+			// A later attempt finds nothing left to do for this owner.
+			b.drop(g, o)
+		}
+		owners = rest
+	}
+	if g.upto == 0 {
+		return nil
+	}
+	return b.s.db.Write(ctx, 0, func(tx *db.Tx) error {
+		_, err := tx.Exec("tick-raise", tickIndex, g.upto)
+		return err
+	})
+}
+
+// drop forgets what was written of owner.
+func (b *behind) drop(g *generation, owner AccountID) {
+	b.mu.Lock()
+	delete(g.tails, owner)
+	b.mu.Unlock()
+}
+
+func (g *generation) owners() []AccountID {
+	owners := make([]AccountID, 0, len(g.tails))
+	for o := range g.tails {
+		owners = append(owners, o)
+	}
+	slices.Sort(owners)
+	return owners
+}
+
+// rebuild takes up the messages that were durable but not indexed.
+func (b *behind) rebuild(ctx context.Context) error {
+	after, err := b.s.tick(ctx, tickIndex)
+	if err != nil {
+		return err
+	}
+	b.last = after
+	const page = 2000
+	for n := page; n == page; {
+		g := newGeneration()
+		n = 0
+		if err := b.s.db.Query(ctx, 0, "message-after", func(r *db.Row) error {
+			copies, err := parseCopies(r.View(2))
+			if err != nil {
+				return err
+			}
+			n++
+			after = r.Int(0)
+			for _, c := range copies {
+				g.entry(after, r.Int(1), c)
+			}
+			return nil
+		}, after, page); err != nil {
+			return err
+		}
+		if err := b.takeUp(ctx, g, n, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeUp adds what is not indexed of g to now.
+func (b *behind) takeUp(ctx context.Context, g *generation, messages int, upto int64) error {
+	if messages == 0 {
+		return nil
+	}
+	var owners []any
+	for _, o := range g.owners() {
+		owners = append(owners, int64(o))
+	}
+	done := map[AccountID]int64{}
+	if err := b.s.db.QueryList(ctx, 0, "inbox-upto", nil, owners, func(r *db.Row) error {
+		done[AccountID(r.Int(0))] = r.Int(1)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for o, t := range g.tails {
+		for _, e := range t.entries {
+			if e.seq > done[o] {
+				b.now.entry(e.seq, e.rnd, Copy{Owner: o, Peer: e.peer, Flags: e.flags, Origin: e.origin})
+			}
+		}
+	}
+	b.now.messages += messages
+	b.now.upto, b.last = upto, upto
+	b.now.since = time.Now()
+	return nil
+}

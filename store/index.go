@@ -1,0 +1,137 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/bearhug/bearhug/db"
+)
+
+// talk is what a tail changes in one conversation.
+type talk struct {
+	peer   Peer
+	seq    int64 // last message with a body; 0 for none
+	unread int64
+	set    bool // the owner has read what was before
+}
+
+// talks sums up entries per conversation, in the order of peers. Entries out
+// of the MAM view do not count.
+func talks(entries []entry) []talk {
+	at := map[Peer]int{}
+	var out []talk
+	for _, e := range entries {
+		if e.peer == 0 || e.flags&FlagHidden != 0 || e.flags&(FlagBody|FlagRead) == 0 {
+			continue
+		}
+		i, ok := at[e.peer]
+		if !ok {
+			i = len(out)
+			at[e.peer] = i
+			out = append(out, talk{peer: e.peer})
+		}
+		t := &out[i]
+		if e.flags&FlagBody != 0 {
+			t.seq = e.seq
+			if e.flags&FlagIn != 0 {
+				t.unread++
+			}
+		}
+		if e.flags&FlagRead != 0 {
+			t.unread, t.set = 0, true
+		}
+	}
+	slices.SortFunc(out, func(a, b talk) int { return cmp.Compare(int64(a.peer), int64(b.peer)) })
+	return out
+}
+
+// indexAll writes all tails of g in one transaction.
+func indexAll(tx *db.Tx, g *generation) error { return index(tx, g, g.owners()) }
+
+// index writes the tails of some owners, given in order: entries, hidden rows,
+// conversations, inboxes, each sorted by its key.
+func index(tx *db.Tx, g *generation, owners []AccountID) error {
+	var entries, hidden, add, set, inbox []any
+	var sorted []entry
+	for _, o := range owners {
+		t, owner := g.tails[o], int64(o)
+		sorted = append(sorted[:0], t.entries...)
+		slices.SortStableFunc(sorted, func(a, b entry) int { return cmp.Compare(a.flags&FlagIn, b.flags&FlagIn) })
+		for _, e := range sorted {
+			entries = append(entries, owner, int64(e.flags&FlagIn), e.seq, int64(e.peer), int64(e.flags), int64(e.origin))
+			if e.flags&FlagHidden != 0 && e.flags&FlagIn != 0 {
+				hidden = append(hidden, owner, e.seq)
+			}
+		}
+		for _, c := range talks(t.entries) {
+			if c.set {
+				set = append(set, owner, int64(c.peer), c.seq, c.unread)
+			} else {
+				add = append(add, owner, int64(c.peer), c.seq, c.unread)
+			}
+		}
+		var upto int64
+		if n := len(t.entries); n > 0 {
+			upto = t.entries[n-1].seq
+		}
+		inbox = append(inbox, owner, t.cursor.rnd(), t.cursor.seq(), t.in, upto)
+	}
+	for _, step := range []struct {
+		name string
+		args []any
+	}{
+		{"entry-insert", entries}, {"hidden-insert", hidden},
+		{"conversation-add", add}, {"conversation-set", set}, {"inbox-save", inbox},
+	} {
+		if _, err := tx.ExecRows(step.name, step.args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inbox is the cursor of owner and the last message that came in, as far as
+// memory knows.
+func (b *behind) inbox(owner AccountID) (cursor ID, in int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, g := range []*generation{b.old, b.now} {
+		if g == nil || g.tails[owner] == nil {
+			continue
+		}
+		t := g.tails[owner]
+		if t.cursor.Compare(cursor) > 0 {
+			cursor = t.cursor
+		}
+		in = max(in, t.in)
+	}
+	return cursor, in
+}
+
+// kept calls each for the entries of owner that are in memory, oldest first or
+// newest first, until it returns false. It returns the greatest committed
+// message. each is called under the lock.
+func (b *behind) kept(owner AccountID, backward bool, each func(*entry) bool) (last int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	parts := [2]*generation{b.old, b.now}
+	if backward {
+		parts[0], parts[1] = parts[1], parts[0]
+	}
+	for _, g := range parts {
+		if g == nil || g.tails[owner] == nil {
+			continue
+		}
+		entries := g.tails[owner].entries
+		for i := range entries {
+			e := &entries[i]
+			if backward {
+				e = &entries[len(entries)-1-i]
+			}
+			if !each(e) {
+				return b.last
+			}
+		}
+	}
+	return b.last
+}
