@@ -122,7 +122,10 @@ func bracket(b []byte) (int, error) {
 func reference(b []byte) (int, error) {
 	end := bytes.IndexByte(b[:min(len(b), maxReference)], ';')
 	if end < 0 {
-		if len(b) >= maxReference || !referenceStart(b) {
+		if len(b) >= maxReference {
+			return 0, refuse("policy-violation", "reference is too long")
+		}
+		if !referenceStart(b) {
 			return 0, malformed("reference is not one")
 		}
 		return 0, nil
