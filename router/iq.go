@@ -62,13 +62,13 @@ func (r *Router) request(c *Ctx, t *table, st *stanza.Stanza, payload stanza.Ele
 		c.Target = c.Account
 	case Other & e.To:
 		peer, err := c.peer(st.To)
-		if errors.Is(err, presence.ErrUnknown) {
+		if unknown := errors.Is(err, presence.ErrUnknown); unknown && e.Absent {
+			peer = nil
+		} else if unknown {
 			return stanza.ServiceUnavailable("")
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
-		}
-		if err := blocked(c.Account, peer, st); err != nil {
+		} else if err := blocked(c.Account, peer, st); err != nil {
 			return err
 		}
 		c.Target = peer

@@ -160,7 +160,7 @@ func (e *envelope) release() {
 func (r *Router) deliver(e *envelope) {
 	a := &e.arrival
 	t := r.table(e.Org)
-	a.Wire = e.Wire
+	a.Wire, a.Plain = e.Wire, e.Wire
 	if !e.Wire.ID.IsZero() {
 		a.Wire = e.Wire.WithTail(archive.StanzaID(a.Account.JID, e.Wire.ID))
 	}

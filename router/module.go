@@ -28,6 +28,10 @@ type Module struct {
 	Disco  []string        // features of the server announced while the switch is on
 	// AccountDisco are features announced by accounts (XEP-0030 to a bare address).
 	AccountDisco []string
+	// Identities are what the server is, AccountIdentities what accounts are;
+	// Forms extend what the server tells (XEP-0128).
+	Identities, AccountIdentities []Identity
+	Forms                         []Form
 
 	IQ      []IQ
 	Sent    func(*Ctx, *stanza.Stanza) Verdict // a local resource sent it; before routing
@@ -38,7 +42,10 @@ type Module struct {
 	Run     func(context.Context) error        // background work, ends with ctx
 	HTTP    func(*http.ServeMux)               // a handler on the HTTP listeners
 	// Features adds to the stream features offered before and after sign-in.
-	Features func(x *stanza.XML, signedIn bool)
+	Features func(x *stanza.XML, org feature.Org, signedIn bool)
+	// Node tells about a node of the server (XEP-0030 §3.2), nil when it is
+	// not its own.
+	Node func(org feature.Org, node string) *Info
 	// PreAuth answers requests made before sign-in (XEP-0077); ok is false
 	// when the request is not its own.
 	PreAuth func(context.Context, *PreAuth) (answer *stanza.Wire, ok bool)
@@ -72,6 +79,9 @@ type IQ struct {
 	Local  string
 	To     Addressee
 	Scoped bool // may be asked by a session with a scope (decision 16)
+	// Absent has Func called also for an account that does not exist, with a
+	// nil Ctx.Target, so that the answer need not tell the two apart.
+	Absent bool
 	// Func answers by Ctx.Result, or returns an error: *stanza.Error is told
 	// to the sender, any other is logged and told as internal-server-error.
 	Func func(*Ctx, *stanza.Stanza) error
@@ -89,6 +99,7 @@ type PreAuth struct {
 // An Arrival is a message that reached an account.
 type Arrival struct {
 	Wire    *stanza.Wire
+	Plain   *stanza.Wire       // Wire without the recipient's stanza-id
 	To      []*session.Session // the resources it goes to; not to be kept
 	Account *presence.Account  // whose it is
 	From    *presence.Account  // the sender's

@@ -1,8 +1,6 @@
 package router
 
 import (
-	"slices"
-
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 )
@@ -25,8 +23,9 @@ type table struct {
 	iqs     map[iqKey]*iqEntry
 	preAuth []*module
 	offers  []*module
+	nodes   []*module
 
-	disco, accountDisco []string
+	info, accountInfo *Info
 }
 
 type iqKey struct {
@@ -107,16 +106,15 @@ func (r *Router) table(org feature.Org) *table {
 }
 
 func (r *Router) tableFor(org feature.Org) *table {
-	t := &table{org: org, iqs: make(map[iqKey]*iqEntry)}
+	t := &table{org: org, iqs: make(map[iqKey]*iqEntry), info: new(Info), accountInfo: new(Info)}
 	for i := range r.modules {
 		m := &r.modules[i]
 		if r.Board.On(m.id, org) {
 			t.add(m, r.Board.Account(m.id, org))
 		}
 	}
-	slices.Sort(t.disco)
-	slices.Sort(t.accountDisco)
-	t.disco, t.accountDisco = slices.Compact(t.disco), slices.Compact(t.accountDisco)
+	t.info.sort()
+	t.accountInfo.sort()
 	return t
 }
 
@@ -146,20 +144,17 @@ func (t *table) add(m *module, account *feature.Account) {
 		q := &m.IQ[i]
 		t.iqs[iqKey{q.Type == stanza.Set, q.NS, q.Local}] = &iqEntry{q, account}
 	}
-	t.disco = append(t.disco, m.Disco...)
-	t.accountDisco = append(t.accountDisco, m.AccountDisco...)
+	if m.Node != nil {
+		t.nodes = append(t.nodes, m)
+	}
+	t.info.add(&m.Module)
+	t.accountInfo.Identities = append(t.accountInfo.Identities, m.AccountIdentities...)
+	t.accountInfo.Features = append(t.accountInfo.Features, m.AccountDisco...)
 }
-
-// Disco lists the features the server announces to an organisation, sorted;
-// AccountDisco those of its accounts.
-func (r *Router) Disco(org feature.Org) []string { return r.table(org).disco }
-
-// AccountDisco lists the features accounts of an organisation announce, sorted.
-func (r *Router) AccountDisco(org feature.Org) []string { return r.table(org).accountDisco }
 
 // StreamFeatures lets the modules add their stream features.
 func (r *Router) StreamFeatures(x *stanza.XML, org feature.Org, signedIn bool) {
 	for _, m := range r.table(org).offers {
-		m.Features(x, signedIn)
+		m.Features(x, org, signedIn)
 	}
 }

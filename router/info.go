@@ -1,0 +1,61 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/bearhug/bearhug/feature"
+)
+
+// An Info is what the server, or an account of it, tells about itself
+// (XEP-0030 §3). It is made with the tables and never changed: who has the
+// same pointer has the same answer.
+type Info struct {
+	Identities []Identity
+	Features   []string // sorted
+	Forms      []Form   // XEP-0128
+}
+
+// An Identity is what an entity is, XEP-0030 §3.1.
+type Identity struct{ Category, Type, Name string }
+
+// A Form is a data form that extends the answer, XEP-0128.
+type Form struct {
+	Type   string // FORM_TYPE
+	Fields []Field
+}
+
+// A Field is one field of a Form.
+type Field struct {
+	Name   string
+	Type   string // XEP-0004 §3.3, may be empty
+	Values []string
+}
+
+// add takes over what a module tells of the server.
+func (i *Info) add(m *Module) {
+	i.Identities = append(i.Identities, m.Identities...)
+	i.Features = append(i.Features, m.Disco...)
+	i.Forms = append(i.Forms, m.Forms...)
+}
+
+func (i *Info) sort() {
+	slices.Sort(i.Features)
+	i.Features = slices.Compact(i.Features)
+}
+
+// Info is what the server tells an organisation about itself.
+func (r *Router) Info(org feature.Org) *Info { return r.table(org).info }
+
+// AccountInfo is what the accounts of an organisation tell about themselves.
+func (r *Router) AccountInfo(org feature.Org) *Info { return r.table(org).accountInfo }
+
+// NodeInfo is what the server tells of a node of its own (XEP-0030 §3.2): the
+// answer of the first module that knows the node, or nil.
+func (r *Router) NodeInfo(org feature.Org, node string) *Info {
+	for _, m := range r.table(org).nodes {
+		if i := m.Node(org, node); i != nil {
+			return i
+		}
+	}
+	return nil
+}
