@@ -148,6 +148,39 @@ func (a *Archive) Undelivered(ctx context.Context, org feature.Org, owner store.
 	return p, err
 }
 
+// Paged tells how far the owner's cursor may move when a client has been shown
+// everything that it may see up to last: not past a message that is kept out
+// of the view and still waits to be delivered. Zero means not at all.
+func (a *Archive) Paged(ctx context.Context, org feature.Org, owner store.AccountID, cursor, last stanza.ArchiveID) (stanza.ArchiveID, error) {
+	reached := cursor
+	for reached.Less(last) {
+		rows, complete, err := a.Store.Page(ctx, org, store.PageQuery{
+			Owner: owner, After: store.ID(reached), Limit: MaxPage, Undelivered: true,
+		})
+		if err != nil {
+			return stanza.ArchiveID{}, err
+		}
+		for _, row := range rows {
+			id := stanza.ArchiveID(row.ID)
+			if row.Flags&store.FlagHidden != 0 || last.Less(id) {
+				return passed(cursor, reached), nil
+			}
+			reached = id
+		}
+		if complete {
+			break
+		}
+	}
+	return passed(cursor, reached), nil
+}
+
+func passed(cursor, reached stanza.ArchiveID) stanza.ArchiveID {
+	if cursor.Less(reached) {
+		return reached
+	}
+	return stanza.ArchiveID{}
+}
+
 // Cursor is the last message that is known to have reached the owner.
 func (a *Archive) Cursor(ctx context.Context, org feature.Org, owner store.AccountID) (stanza.ArchiveID, error) {
 	a.mu.Lock()

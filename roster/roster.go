@@ -143,6 +143,13 @@ func (ro *Roster) Get(contact jid.JID) (Item, bool) {
 	return *it, true
 }
 
+// Len is the number of items, those included that the owner does not see.
+func (ro *Roster) Len() int {
+	ro.mu.RLock()
+	defer ro.mu.RUnlock()
+	return len(ro.items)
+}
+
 // Items returns all items and the version they belong to, in no order.
 func (ro *Roster) Items() ([]*Item, uint64) {
 	ro.mu.RLock()

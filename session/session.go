@@ -123,7 +123,7 @@ func (s *Session) Send(w *stanza.Wire) bool {
 		s.mu.Unlock()
 		return false
 	}
-	if s.catchup != nil && !w.ID.IsZero() {
+	if s.catchup != nil && !w.ID.IsZero() && w.Kind == stanza.Message {
 		s.catchup.add(w)
 		s.mu.Unlock()
 		return true

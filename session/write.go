@@ -116,15 +116,18 @@ func (s *Session) wrote(batch []*stanza.Wire) {
 	}
 }
 
-// delivered reports the greatest archive id among batch.
+// delivered reports the greatest archive id among batch. An iq bears one when
+// it ends a page of the archive that the client read (XEP-0313): it has the
+// messages then whatever its priority is.
 func (s *Session) delivered(batch []*stanza.Wire) {
 	var last stanza.ArchiveID
+	wants := s.Wants()
 	for _, w := range batch {
-		if !w.ID.IsZero() && last.Less(w.ID) {
+		if !w.ID.IsZero() && (wants || w.Kind == stanza.IQ) && last.Less(w.ID) {
 			last = w.ID
 		}
 	}
-	if !last.IsZero() && s.Wants() {
+	if !last.IsZero() {
 		s.host.Delivered(s, last)
 	}
 }
