@@ -1,0 +1,47 @@
+package node
+
+import (
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/router"
+	"github.com/bearhug/bearhug/xep"
+)
+
+// chatModules is what this server can do, in the order in which a stanza meets
+// it. An extension is one file in package xep and one line here.
+var chatModules = []func(*router.Host) router.Module{
+	xep.Blocking,
+	xep.Roster,
+	xep.Disco,
+	xep.Caps,
+	xep.Contact,
+	xep.Ping,
+	xep.Version,
+	xep.Time,
+	xep.LastActivity,
+	xep.Carbons,
+	xep.MAM,
+	xep.Prefs,
+	xep.Offline,
+	xep.VCard,
+	xep.Private,
+	xep.StreamLimits,
+	xep.Register,
+}
+
+// A ModuleDoc is what docs/xeps.md says about a module.
+type ModuleDoc struct {
+	Name, Doc string
+	Off       bool // its switch is off by default
+	Always    bool // it has no switch
+	Levers    []feature.Lever
+}
+
+// ModuleDocs describes the modules in their order.
+func ModuleDocs() []ModuleDoc {
+	docs := make([]ModuleDoc, 0, len(chatModules))
+	for _, make := range chatModules {
+		m := make(new(router.Host))
+		docs = append(docs, ModuleDoc{Name: m.Name, Doc: m.Doc, Off: m.Off, Always: m.Always, Levers: m.Levers})
+	}
+	return docs
+}
