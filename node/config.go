@@ -58,10 +58,7 @@ type C2SConfig struct {
 	UnauthenticatedBytes int           `key:"unauthenticated_bytes" default:"10000" min:"2048" max:"1048576" doc:"greatest element before sign-in, bytes"`
 	NegotiationTimeout   time.Duration `key:"negotiation_timeout" default:"30s" min:"1s" max:"10m" doc:"time from connecting to a bound resource; past it the stream is closed"`
 	MaxStreams           int           `key:"max_streams" default:"0" min:"0" max:"10000000" doc:"streams at once; 0: what the limit of descriptors allows"`
-	MaxResources         int           `key:"max_resources" default:"20" min:"1" max:"1000" doc:"sessions of one account at once"`
 	Failures             int           `key:"failures" default:"30" min:"1" max:"1000000" doc:"failed sign-ins per minute and address before further ones have to wait"`
-	MailboxBytes         int           `key:"mailbox_bytes" default:"4194304" min:"262144" max:"1073741824" doc:"bytes that may wait for one client before its stream is closed; the archive has the rest"`
-	ResumeTimeout        time.Duration `key:"resume_timeout" default:"10m" min:"0s" max:"24h" doc:"how long a cut stream may be resumed (XEP-0198)"`
 }
 
 // HTTPConfig are the web listeners.

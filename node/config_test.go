@@ -204,7 +204,7 @@ func TestConfigEnvIgnored(t *testing.T) {
 
 func TestConfigPaths(t *testing.T) {
 	c, err := load(t, "data = \"/srv/b\"\n[http]\ntrusted_proxies = [\"192.0.2.7\", \"2001:db8::/32\"]\n", nil,
-		map[string]string{"c2s.resume_timeout": "90s", "http.tls_listen": "", "contact.admin": "mailto:a@example.org, xmpp:b@example.org"})
+		map[string]string{"register.window": "90s", "http.tls_listen": "", "contact.admin": "mailto:a@example.org, xmpp:b@example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestConfigPaths(t *testing.T) {
 	if p := c.HTTP.Proxies(); len(p) != 2 || p[0].String() != "192.0.2.7/32" {
 		t.Errorf("proxies %v", p)
 	}
-	if c.C2S.ResumeTimeout != 90*time.Second || c.HTTP.TLSListen != "" || len(c.Contact.Admin) != 2 {
+	if c.Register.Window != 90*time.Second || c.HTTP.TLSListen != "" || len(c.Contact.Admin) != 2 {
 		t.Errorf("%+v", c)
 	}
 	c.DB.URL = "sqlite:/var/x.db"

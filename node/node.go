@@ -103,8 +103,9 @@ func (n *Node) Start(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.startChat(ctx); err != nil {
-		return fmt.Errorf("start chat: %w", err)
+		return errors.Join(fmt.Errorf("start chat: %w", err), n.stopChat(context.WithoutCancel(ctx)))
 	}
+	n.Ops.Collect(n.chatMetrics)
 	n.admin().register(n.Control)
 	n.Control.Handle("stats", func(*ops.Call) (any, error) { return n.stats(), nil })
 	if err := n.Control.Listen(n.Config.Socket()); err != nil {
@@ -129,7 +130,6 @@ func (n *Node) startOps() error {
 		return err
 	})
 	n.Ops.Collect(n.Certs.metrics)
-	n.Ops.Collect(n.chatMetrics)
 	ln, err := n.Listen("ops", n.Config.Ops.Listen)
 	if err != nil {
 		return err

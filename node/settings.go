@@ -554,4 +554,3 @@ func (s setting) wants() string {
 	}
 	return "a text in quotes"
 }
-

@@ -1,0 +1,55 @@
+# Bearhug. `make help` lists what there is.
+
+GO      ?= go
+BIN     := bin/bearhug
+FUZZ    ?= 5m
+STATIC  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build bench fuzz torture docs tools lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the program, bin/bearhug
+	$(GO) build -trimpath -o $(BIN) ./cmd/bearhug
+
+demo: ## a server with a living organisation of 60 people; Ctrl-C ends it
+	@echo "building (the first time this fetches modules and compiles the database engine)…"
+	@$(MAKE) --no-print-directory build
+	@exec $(BIN) demo
+
+test: tools ## everything: unit tests, scripts on both databases, real clients, crashes
+	tests/run
+
+check: ## what must hold of every commit: format, vet, staticcheck, house test, generated docs
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "gofmt -w these files"; exit 1; }
+	$(GO) vet ./...
+	@$(MAKE) --no-print-directory lint
+	$(GO) test -count=1 .
+	@$(MAKE) --no-print-directory docs
+	git diff --exit-code -- docs
+
+lint: ## staticcheck
+	$(GO) run $(STATIC) ./...
+
+docs: ## docs/config.md and docs/xeps.md, from the code
+	$(GO) run ./docs/generate
+
+bench: build ## the figures of docs/benchmarks.md
+	tests/bench
+
+fuzz: ## every fuzz target for FUZZ (5m) each
+	@for p in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -oh '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | sed 's/^func //'); do \
+	    echo "== $$p $$f"; $(GO) test ./$$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) || exit 1; \
+	  done; done
+
+torture: build tools ## the crash test, 1,000 kills on each database
+	tests/torture
+
+tools: ## what the tests need of Debian and npm
+	@tests/tools
+
+clean: ## what was built
+	rm -rf bin
