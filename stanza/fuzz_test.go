@@ -86,7 +86,8 @@ func checkScan(t *testing.T, doc []byte, which int, seed uint64) {
 	ok, err := scan(&s, doc, sc.scope)
 	var d stanza.Scanner
 	dok, derr := drip(&d, doc, sc.scope, seed)
-	if ok != dok || (err == nil) != (derr == nil) {
+	// In pieces a tag is read when its '>' has come: a fault may show later.
+	if ok != dok || (derr != nil && err == nil) {
 		t.Fatalf("whole: %v %v, in pieces: %v %v\n%q", ok, err, dok, derr, doc)
 	}
 	if !ok && sc.scope != nil && err == nil {

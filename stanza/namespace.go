@@ -3,6 +3,7 @@ package stanza
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 )
 
 // push enters the element whose start tag has just been read: b[p] is its '<',
@@ -42,6 +43,7 @@ func (sc *Scanner) push(b []byte, p, colon, nameEnd, next int, empty bool) error
 	switch {
 	case depth == 0:
 		sc.root = e
+		sc.st.noteHead(b, sc.attrs)
 	case depth == 1:
 		if sc.st.nchild < len(sc.st.child) {
 			sc.st.child[sc.st.nchild] = e
@@ -123,6 +125,14 @@ func checkDecl(prefix, uri []byte) error {
 	return nil
 }
 
+// noURI are the bytes that no URI has.
+var noURI = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c <= ' ' || c == 0x7F || (c < utf8.RuneSelf && strings.IndexByte("\"<>\\^{|}`", byte(c)) >= 0)
+	}
+	return t
+}()
+
 // checkURI refuses a namespace name with ASCII characters that no URI has
 // (RFC 3986 §2). Many parsers join namespace and local name with one of them,
 // and fail when they meet it.
@@ -132,7 +142,7 @@ func checkURI(raw []byte) error {
 		s = appendDecoded(nil, raw, true)
 	}
 	for _, c := range s {
-		if c <= ' ' || c == 0x7F || strings.IndexByte(`"<>\^{|}`+"`", c) >= 0 {
+		if noURI[c] {
 			return refuse("invalid-namespace", "namespace name is no URI")
 		}
 	}

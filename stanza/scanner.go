@@ -1,5 +1,7 @@
 package stanza
 
+import "github.com/bearhug/bearhug/jid"
+
 // Limits bound what a peer may send. Zero fields take the defaults.
 type Limits struct {
 	Bytes int // of one first-level element; default 262,144
@@ -159,6 +161,7 @@ func (sc *Scanner) Stanza(b []byte) (*Stanza, bool) {
 		return nil, false
 	}
 	s.doc, s.scope, s.root = b[:sc.pos:sc.pos], sc.scope, sc.root
-	s.noteHead()
+	s.From, s.To = jid.JID{}, jid.JID{}
+	s.Type = typeOf(s.Kind, b[s.typ.off:s.typ.end], s.typ.off != 0)
 	return s, true
 }

@@ -25,6 +25,7 @@ type Stanza struct {
 	to      span
 	from    span
 	lang    span
+	typ     span
 	used    uint64 // bit i: Decls[i] of the scope is used
 	nchild  int    // first-level children; the first maxNoted are in child
 	child   [maxNoted]elem
@@ -40,28 +41,31 @@ func (s *Stanza) bytes(p span) []byte {
 	return s.doc[p.off:p.end:p.end]
 }
 
-// noteHead reads the head attributes that everybody asks for.
-func (s *Stanza) noteHead() {
-	s.id, s.to, s.from, s.lang = span{}, span{}, span{}, span{}
-	s.From, s.To = jid.JID{}, jid.JID{}
-	var typ []byte
-	hasType := false
-	for t := (tagAttrs{doc: s.doc, next: s.root.nameEnd}); t.more(); {
-		v := span{t.val, t.valEnd}
-		switch string(t.name()) {
-		case "id":
-			s.id = v
-		case "to":
-			s.to = v
-		case "from":
-			s.from = v
-		case "type":
-			typ, hasType = t.value(), true
-		case "xml:lang":
-			s.lang = v
+// noteHead notes the head attributes that everybody asks for.
+func (s *Stanza) noteHead(b []byte, attrs []attr) {
+	s.id, s.to, s.from, s.lang, s.typ = span{}, span{}, span{}, span{}, span{}
+	for i := range attrs {
+		a := &attrs[i]
+		v := span{a.value, a.valueEnd}
+		switch name := b[a.name:a.nameEnd]; len(name) {
+		case 2:
+			if string(name) == "id" {
+				s.id = v
+			} else if string(name) == "to" {
+				s.to = v
+			}
+		case 4:
+			if string(name) == "from" {
+				s.from = v
+			} else if string(name) == "type" {
+				s.typ = v
+			}
+		case 8:
+			if string(name) == "xml:lang" {
+				s.lang = v
+			}
 		}
 	}
-	s.Type = typeOf(s.Kind, typ, hasType)
 }
 
 // Bytes is the whole stanza as it was received.

@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -20,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/stream"
 )
 
@@ -321,6 +319,3 @@ func TestGarbage(t *testing.T) {
 		}
 	}
 }
-
-var _ = io.EOF
-var _ = stanza.Message
