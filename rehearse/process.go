@@ -1,0 +1,96 @@
+package rehearse
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clockTick is the unit of /proc/PID/stat, 1/100 s on every Linux of today.
+const clockTick = 10 * time.Millisecond
+
+// CPU is the processor time a process has used, user and system, with a
+// resolution of 10 ms.
+func CPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+	}
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("processor time of process %d: %q", pid, b)
+	}
+	user, _ := number(fields[11])
+	system, _ := number(fields[12])
+	return time.Duration(user+system) * clockTick, nil
+}
+
+// RSS is the resident memory of a process, in bytes.
+func RSS(pid int) (int64, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, fmt.Errorf("memory of process %d: %w", pid, err)
+	}
+	_, rest, _ := bytes.Cut(b, []byte("VmRSS:"))
+	kb, _ := number(bytes.TrimLeft(rest, " \t"))
+	return int64(kb) << 10, nil
+}
+
+// own is the processor time of this process.
+func own() time.Duration {
+	var r unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// A Span is a stretch of time with what the server and the loader used in it.
+type Span struct {
+	Length time.Duration
+	Server time.Duration // processor time
+	Loader time.Duration // processor time
+	began  time.Time
+	pids   []int
+}
+
+// begin starts a span over the processes of the server; it may have several:
+// its database is one.
+func begin(pids []int) (s Span, err error) {
+	s.pids = pids
+	if s.Server, err = s.used(); err != nil {
+		return s, err
+	}
+	s.Loader, s.began = own(), time.Now()
+	return s, nil
+}
+
+func (s *Span) used() (sum time.Duration, err error) {
+	for _, pid := range s.pids {
+		d, err := CPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += d
+	}
+	return sum, nil
+}
+
+func (s *Span) end() error {
+	s.Length = time.Since(s.began)
+	s.Loader = own() - s.Loader
+	now, err := s.used()
+	s.Server = now - s.Server
+	return err
+}
+
+// LoaderBusy is the share of one core that the loader used, 0 to 1: near 1 it
+// is the loader that was measured.
+func (s *Span) LoaderBusy() float64 { return float64(s.Loader) / float64(max(1, s.Length)) }
+
+// ServerBusy is the share of one core that the server used.
+func (s *Span) ServerBusy() float64 { return float64(s.Server) / float64(max(1, s.Length)) }
