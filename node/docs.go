@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,9 @@ func (n *Node) xepDoc() []byte {
 		module[m.Name] = true
 		var ns []string
 		for _, d := range append(append([]string(nil), m.Disco...), m.AccountDisco...) {
-			ns = append(ns, "`"+d+"`")
+			if d = "`" + d + "`"; !slices.Contains(ns, d) {
+				ns = append(ns, d)
+			}
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", m.Name, switchWord(infos[m.Name]), cell(m.Doc), strings.Join(ns, " "))
 	}

@@ -45,6 +45,7 @@ type commandLine struct {
 	Data   string `placeholder:"DIR" help:"Data directory; the key data of the configuration."`
 
 	Serve    serveCmd   `cmd:"" help:"Run the server until SIGTERM."`
+	Demo     demoCmd    `cmd:"" help:"Show a server with a living organisation of 60 people."`
 	Org      orgCmd     `cmd:"" help:"Organisations: one per XMPP domain."`
 	User     userCmd    `cmd:"" help:"Accounts."`
 	Backup   backupCmd  `cmd:"" help:"Copy the SQLite database, also while the server runs."`
