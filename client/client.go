@@ -46,6 +46,7 @@ type Config struct {
 	Security  Security    // for "host:port"
 	TLS       *tls.Config // ServerName is set to the account's domain where it is empty
 	Lang      string      // xml:lang of the stream header
+	Declare   string      // further namespace declarations of the stream header, as attributes; TCP only
 	Local     net.Addr    // source address, nil for any
 	Limits    stream.Limits
 

@@ -83,10 +83,13 @@ func (c *Client) Open(ctx context.Context) error {
 
 // SendHeader sends our stream header (RFC 6120 §4.7, RFC 7395 §3.4).
 func (c *Client) SendHeader() error {
+	b := stream.AppendHeader(nil, stream.Header{To: c.cfg.Account.Domain(), Version: "1.0", Lang: c.cfg.Lang}, c.link.ws)
+	if c.cfg.Declare != "" && !c.link.ws {
+		b = append(append(append(b[:len(b)-1], ' '), c.cfg.Declare...), '>')
+	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	return c.writeLocked(stream.AppendHeader(nil,
-		stream.Header{To: c.cfg.Account.Domain(), Version: "1.0", Lang: c.cfg.Lang}, c.link.ws))
+	return c.writeLocked(b)
 }
 
 // ParseFeatures reads an item that is <stream:features/>. Another one gives an error: *StreamError where it is one.

@@ -28,7 +28,7 @@
 //
 // # Header
 //
-//	server: KEY = VALUE     an option the server must run with (dotted names of bearhug.toml, levers as lever.NAME);
+//	server: KEY = VALUE     an option the server must run with (dotted names of bearhug.toml);
 //	                        scripts with equal options share a server
 //	friends: A B            A and B see each other's presence (subscription 'both') before the play begins
 //	sees: A B               A sees B's presence (A has 'to', B has 'from')
@@ -55,7 +55,7 @@
 //	X signs in                    … up to the features after SASL
 //	X connects                    … and binds a resource (and enables stream management where asked)
 //	X binds                       what connects does after signs in
-//	X fails to sign in with COND  the same as signs in, but SASL fails with this condition
+//	X fails to sign in with COND  the same as signs in, but SASL fails with this condition; the connection is dropped
 //	X fails to resume with COND   the same as resumes, but the answer is <failed/> with this condition
 //	X is available [with priority N]   sends presence and takes its own copy of it
 //	X meets Y                     each takes the other's available presence, whatever is in it

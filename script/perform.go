@@ -75,6 +75,8 @@ func (p *player) arrive(ctx context.Context, a *actor, st *Step) error {
 	err = c.SignIn(ctx)
 	a.feats = c.Features()
 	if st.Verb == FailsSignIn {
+		c.Cut()
+		a.gone()
 		return failed(err, st.Arg)
 	}
 	if err != nil {

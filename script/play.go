@@ -25,6 +25,8 @@ type Target struct {
 	Hosts  func(ctx context.Context) (first, second string, err error) // two fresh organisations
 	Create func(ctx context.Context, account jid.JID, password string) error
 
+	Rename func(local string) string // nil: accounts are called what the script calls them
+
 	Restart  func(ctx context.Context) error // nil: scripts that restart the server are not played
 	Patience time.Duration                   // how long something expected may take; 0 is 30 s
 }
@@ -173,7 +175,11 @@ func (p *player) stage(ctx context.Context) error {
 		if q.Account == "" {
 			continue
 		}
-		if a.jid, err = jid.New(q.Account, a.host, ""); err != nil {
+		local := q.Account
+		if p.t.Rename != nil {
+			local = p.t.Rename(local)
+		}
+		if a.jid, err = jid.New(local, a.host, ""); err != nil {
 			return fmt.Errorf("account %q: %w", q.Account, err)
 		}
 		p.v[name] = a.jid.String()
