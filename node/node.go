@@ -223,14 +223,17 @@ func (n *Node) abandon() {
 	}
 }
 
-// listener knows whether it is open.
+// listener knows whether it is open. It may be closed twice: by whoever drains
+// and by the server on top of it.
 type listener struct {
 	net.Listener
 	open atomic.Bool
 }
 
 func (l *listener) Close() error {
-	l.open.Store(false)
+	if !l.open.Swap(false) {
+		return nil
+	}
 	return l.Listener.Close()
 }
 

@@ -2,87 +2,38 @@ package ops
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"github.com/bearhug/bearhug/db"
 )
 
-// BackupInfo says what a backup holds.
+// BackupInfo says what a backup or a restored database is like.
 type BackupInfo struct {
 	File  string           `json:"file"`
 	Bytes int64            `json:"bytes"`
-	Rows  map[string]int64 `json:"rows"` // by table
+	Rows  map[string]int64 `json:"rows,omitempty"` // by table; nil after a backup
 }
 
-// Verify reads a whole SQLite file that nobody writes to: it is sound, its
-// indexes agree with its tables, and it has these rows.
-func Verify(ctx context.Context, file string) (BackupInfo, error) {
-	info := BackupInfo{File: file, Rows: map[string]int64{}}
+// verify reads a whole SQLite file that nobody writes to.
+func verify(ctx context.Context, file string) (BackupInfo, error) {
+	info := BackupInfo{File: file}
 	st, err := os.Stat(file)
 	if err != nil {
-		return info, fmt.Errorf("verify backup: %w", err)
+		return info, err
 	}
 	info.Bytes = st.Size()
 	if wal, err := os.Stat(file + "-wal"); err == nil && wal.Size() > 0 {
-		return info, fmt.Errorf("verify backup: %s-wal is beside it, so this is a live database and no backup; make one with `bearhug backup`", file)
+		return info, fmt.Errorf("%s-wal is beside it, so this is a live database and no backup; make one with `bearhug backup`", file)
 	}
-	uri := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: "mode=ro&immutable=1"}
-	db, err := sql.Open("sqlite", uri.String())
-	if err != nil {
-		return info, fmt.Errorf("verify backup %s: %w", file, err)
-	}
-	defer db.Close()
-	var verdict string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
-		return info, fmt.Errorf("verify backup %s: %w", file, err)
-	}
-	if verdict != "ok" {
-		return info, fmt.Errorf("verify backup %s: damaged: %s", file, strings.ReplaceAll(verdict, "\n", "; "))
-	}
-	if err := countRows(ctx, db, info.Rows); err != nil {
-		return info, fmt.Errorf("verify backup %s: %w", file, err)
-	}
-	if _, ok := info.Rows["account"]; !ok {
-		return info, fmt.Errorf("verify backup %s: a sound SQLite file, but no database of bearhug", file)
-	}
-	return info, nil
-}
-
-func countRows(ctx context.Context, db *sql.DB, counts map[string]int64) error {
-	rows, err := db.QueryContext(ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var n string
-		if err := rows.Scan(&n); err != nil {
-			return err
-		}
-		names = append(names, n)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	for _, n := range names {
-		var count int64
-		quoted := `"` + strings.ReplaceAll(n, `"`, `""`) + `"`
-		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+quoted).Scan(&count); err != nil {
-			return err
-		}
-		counts[n] = count
-	}
-	return nil
+	report, err := db.Verify(ctx, file)
+	info.Rows = report.Rows
+	return info, err
 }
 
 // Restore puts a backup in the place of the database file to, whose directory
@@ -90,16 +41,16 @@ func countRows(ctx context.Context, db *sql.DB, counts map[string]int64) error {
 // before anything is moved; a database that is there already is kept beside it
 // under the name that is returned ("" if there was none).
 func Restore(ctx context.Context, from, to string) (info BackupInfo, kept string, err error) {
-	source, err := Verify(ctx, from)
+	source, err := verify(ctx, from)
 	if err != nil {
-		return source, "", err
+		return source, "", fmt.Errorf("restore %s: %w", from, err)
 	}
 	fresh := to + ".restoring"
 	defer os.Remove(fresh) // gone already when all went well
 	if err := copyFile(from, fresh); err != nil {
 		return source, "", fmt.Errorf("restore %s: %w", from, err)
 	}
-	info, err = Verify(ctx, fresh)
+	info, err = verify(ctx, fresh)
 	if err != nil {
 		return info, "", fmt.Errorf("restore %s: the copy: %w", from, err)
 	}
