@@ -219,7 +219,6 @@ func (c *conn) bind(st *stanza.Stanza, payload stanza.Element) error {
 	c.begin(ctx)
 	x := new(stanza.XML)
 	x.Start("bind", "xmlns", nsBind).Element("jid", ctx.Session.JID.String()).End()
-	st.From, st.To = ctx.Session.JID, jid.JID{}
 	ctx.Session.Send(stanza.ResultOf(st, x.Bytes()))
 	return nil
 }

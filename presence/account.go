@@ -135,16 +135,16 @@ func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.I
 		return nil, fmt.Errorf("open roster of %s: %w", a.JID, err)
 	}
 	defer a.directory.rosters.Close(ro)
-	listed := false
+	var before roster.Item
 	change, changed, err := ro.Update(ctx, contact, func(it *roster.Item) bool {
-		listed = it.Listed
+		before = *it
 		return edit(it)
 	})
 	if err != nil || !changed {
 		return nil, err
 	}
 	a.version.Store(change.Version)
-	change.Hidden = change.Removed && !listed
+	change.Hidden = change.Removed && !before.Listed || before.LooksLike(&change.Item)
 	return &change, nil
 }
 

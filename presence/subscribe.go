@@ -97,7 +97,9 @@ func (d *Directory) follow(ctx context.Context, a, b *Account, t stanza.Type, de
 		yes.Number = d.Board.Number(d.Presence, a.Org)
 		return d.inbound(ctx, b, a.JID, yes)
 	case stanza.Subscribed:
-		d.share(a, b)
+		if delivered {
+			d.share(a, b)
+		}
 	case stanza.Unsubscribed:
 		d.unshare(a, b)
 	case stanza.Unsubscribe:
@@ -120,11 +122,18 @@ func (d *Directory) share(a, to *Account) {
 	}
 }
 
-// unshare ends it: to is told that the resources of a are unavailable.
+// unshare ends it: to, if it watched, is told that the resources of a are
+// unavailable.
 func (d *Directory) unshare(a, to *Account) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if _, watched := a.watchers[to]; !watched {
+		return
+	}
 	delete(a.watchers, to)
+	if parts(a, to) {
+		return
+	}
 	for _, r := range a.Resources() {
 		if r.presence != nil {
 			to.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, to.JID, "", nil))
@@ -226,6 +235,9 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 		return err
 	}
 	defer c.Release()
+	if c.Blocks(a.JID) {
+		return nil // XEP-0191 §3.2: no answer
+	}
 	allowed, err := d.MaySee(ctx, a, c)
 	if err != nil {
 		return err

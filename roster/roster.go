@@ -32,6 +32,12 @@ type Item struct {
 	Request  []byte // the contact's request as it came, while In
 }
 
+// LooksLike reports whether the owner is shown the same of both.
+func (it *Item) LooksLike(other *Item) bool {
+	return it.Listed == other.Listed && it.Name == other.Name && it.Sub == other.Sub && it.Ask == other.Ask &&
+		it.Approved == other.Approved && slices.Equal(it.Groups, other.Groups)
+}
+
 // A Change is an item as it is now, or its removal.
 type Change struct {
 	Item    Item

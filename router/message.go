@@ -30,7 +30,7 @@ func (r *Router) message(c *Ctx, t *table, st *stanza.Stanza) error {
 	if err := r.reachable(c, st); err != nil {
 		return err
 	}
-	if st.To.Local() == "" || st.Type == stanza.Groupchat {
+	if st.To.Local() == "" {
 		return stanza.ServiceUnavailable("")
 	}
 	peer, err := c.peer(st.To)
@@ -39,6 +39,9 @@ func (r *Router) message(c *Ctx, t *table, st *stanza.Stanza) error {
 	}
 	if err != nil {
 		return err
+	}
+	if st.Type == stanza.Groupchat && (st.To.IsBare() || peer.Resource(st.To.Resource()) == nil) {
+		return stanza.ServiceUnavailable("") // RFC 6121 §8.5.2.1.1, §8.5.3.2.1
 	}
 	if err := blocked(c.Account, peer, st); err != nil {
 		return err
@@ -194,8 +197,8 @@ func targets(a *presence.Account, to jid.JID, kind stanza.Type, list []*session.
 			return append(list, s)
 		}
 	}
-	switch {
-	case kind == stanza.ErrorType, kind == stanza.Headline && to.IsFull():
+	switch { // RFC 6121 §8.5.3.2.1
+	case kind == stanza.ErrorType, kind == stanza.Groupchat, kind == stanza.Headline && to.IsFull():
 		return list
 	}
 	for _, res := range a.Resources() {

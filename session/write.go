@@ -46,7 +46,7 @@ func (s *Session) write(conn *stream.Conn) {
 func (s *Session) take(conn *stream.Conn) (batch []*stanza.Wire, ack []byte, end *closing, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != conn || s.ended {
+	if s.conn != conn || s.ended && s.out.end == nil {
 		if s.conn == conn {
 			s.out.writing = false
 		}
@@ -135,6 +135,7 @@ func (s *Session) delivered(batch []*stanza.Wire) {
 // Detach is told that conn is broken. A session that may be resumed waits for
 // it without a stream; any other is lost.
 func (s *Session) Detach(conn *stream.Conn) {
+	conn.Close(nil)
 	s.mu.Lock()
 	if s.conn != conn || s.ended {
 		s.mu.Unlock()
@@ -148,6 +149,5 @@ func (s *Session) Detach(conn *stream.Conn) {
 		s.sm.requested = false
 	}
 	s.mu.Unlock()
-	conn.Close(nil)
 	s.host.Lost(s, resumable)
 }

@@ -1,0 +1,265 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/bearhug/bearhug/c2s"
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/router"
+	"github.com/bearhug/bearhug/stream"
+)
+
+// scramSecret names the key that makes up salts in the store.
+const scramSecret = "scram"
+
+// chat is the role chat: streams, router, archive.
+type chat struct {
+	poller  *stream.Poller
+	router  *router.Router
+	server  *c2s.Server
+	web     []*http.Server
+	doors   []net.Listener
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+}
+
+// startChat wires the role and opens its listeners.
+//  1. What the router works with. 2. The modules. 3. Levers. 4. Doors.
+func (n *Node) startChat(ctx context.Context) (err error) {
+	c := &n.chat
+	if c.poller, err = stream.NewPoller(stream.Options{}); err != nil {
+		return fmt.Errorf("open poller: %w", err)
+	}
+	if err := n.startRouter(ctx); err != nil {
+		return err
+	}
+	if err := c.router.Use(chatModules); err != nil {
+		return err
+	}
+	if err := n.applyLevers(ctx); err != nil {
+		return err
+	}
+	secret, err := n.Store.Secret(ctx, scramSecret, 32)
+	if err != nil {
+		return fmt.Errorf("read secret: %w", err)
+	}
+	proxies, err := prefixes(n.Config.HTTP.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	c.server = c2s.New(c2s.Config{
+		Router: c.router, Log: n.Log.With("feature", "c2s"), Poller: c.poller,
+		TLS: n.Certs.Config, Leaf: n.Certs.Leaf,
+		Plaintext: n.Config.C2S.Plaintext, FirstBytes: n.Config.C2S.UnauthenticatedBytes,
+		Negotiation: n.Config.C2S.NegotiationTimeout, Failures: n.Config.C2S.Failures,
+		MaxStreams: n.Config.C2S.MaxStreams, Proxies: proxies, ScramSecret: secret, Hosts: n.Certs.Domain,
+	})
+	if n.Config.C2S.Plaintext {
+		n.Log.Warn("sign-in without TLS is allowed (c2s.plaintext): passwords and messages can be read on the way")
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c.cancel = cancel
+	c.router.Start(run)
+	c.running.Go(func() { c.server.Run(run) })
+	return n.openDoors()
+}
+
+func (n *Node) startRouter(ctx context.Context) error {
+	orgs, err := n.Store.Orgs(ctx)
+	if err != nil {
+		return fmt.Errorf("read organisations: %w", err)
+	}
+	domains := make(map[string]feature.Org, len(orgs))
+	for _, o := range orgs {
+		domains[o.Domain] = o.ID
+	}
+	token, err := n.Store.Secret(ctx, tokenSecret, 32)
+	if err != nil {
+		return fmt.Errorf("read secret: %w", err)
+	}
+	host := &router.Host{
+		Rosters: roster.New(n.Store), Store: n.Store, Board: n.Board, Log: n.Log,
+		Version: n.Version, Started: time.Now(), Contacts: n.Config.Contact.Addresses(),
+		Limits:   router.Limits{MaxBytes: n.Config.C2S.StanzaBytes},
+		TokenKey: token,
+		Registration: router.Registration{
+			Allow: n.Config.Register.Allow, PerAddress: n.Config.Register.PerAddress, Window: n.Config.Register.Window,
+		},
+	}
+	n.chat.router, err = router.New(ctx, host, domains)
+	return err
+}
+
+func prefixes(list []string) (all []netip.Prefix, err error) {
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			ip, bad := netip.ParseAddr(s)
+			if bad != nil {
+				return nil, fmt.Errorf("http.trusted_proxies: %w", err)
+			}
+			p = netip.PrefixFrom(ip, ip.BitLen())
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// openDoors opens the listeners of clients.
+func (n *Node) openDoors() error {
+	c := &n.chat
+	doors := []struct {
+		name, address string
+		serve         func(net.Listener) error
+	}{
+		{"c2s", n.Config.C2S.Listen, func(l net.Listener) error { return c.server.Serve(l, false) }},
+		{"c2s-tls", n.Config.C2S.TLSListen, func(l net.Listener) error { return c.server.Serve(l, true) }},
+		{"http", n.Config.HTTP.Listen, n.serveWeb(false)},
+		{"http-tls", n.Config.HTTP.TLSListen, n.serveWeb(true)},
+	}
+	for _, d := range doors {
+		l, err := n.Listen(d.name, d.address)
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			continue
+		}
+		c.doors = append(c.doors, l)
+		c.running.Go(func() {
+			if err := d.serve(l); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				n.Log.Error("listener ended", "listener", d.name, "cause", err)
+			}
+		})
+	}
+	return nil
+}
+
+// serveWeb makes what serves HTTP, or HTTPS, on a listener.
+func (n *Node) serveWeb(secure bool) func(net.Listener) error {
+	mux := http.NewServeMux()
+	n.chat.server.Handle(mux)
+	n.chat.router.HandleHTTP(mux)
+	srv := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: quiet(n.Log),
+	}
+	n.chat.web = append(n.chat.web, srv)
+	return func(l net.Listener) error {
+		l = stream.Listen(l)
+		if !secure {
+			return srv.Serve(l)
+		}
+		srv.TLSConfig = n.Certs.Config("http/1.1")
+		return srv.ServeTLS(l, "", "")
+	}
+}
+
+// quiet makes of an HTTP server's complaints (broken handshakes, resets) what
+// they are: the life of connections.
+func quiet(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }
+
+// drainChat closes the doors and ends the streams.
+func (n *Node) drainChat(ctx context.Context) {
+	c := &n.chat
+	for _, l := range c.doors {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			n.Log.Warn("listener not closed", "cause", err)
+		}
+	}
+	if c.server != nil {
+		c.server.Drain(ctx)
+	}
+}
+
+// stopChat flushes the archive and ends what is left.
+func (n *Node) stopChat(ctx context.Context) error {
+	c := &n.chat
+	var errs []error
+	for _, srv := range c.web {
+		errs = append(errs, srv.Close())
+	}
+	if c.cancel != nil {
+		c.cancel()
+		c.router.Wait()
+	}
+	if c.router != nil {
+		errs = append(errs, c.router.Archive.Close(ctx))
+	}
+	c.running.Wait()
+	if c.poller != nil {
+		errs = append(errs, c.poller.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// accountChanged ends the sessions of an account whose password is another
+// now, or which is gone.
+func (n *Node) accountChanged(_ context.Context, who jid.JID, gone bool) {
+	condition := stream.Reset
+	if gone {
+		condition = stream.NotAuthorized
+	}
+	n.chat.router.CloseAccount(who.Bare(), stream.NewError(condition, "the account was changed by its administrator"))
+	if gone {
+		n.chat.router.Directory.Forget(who.Bare())
+	}
+}
+
+// organisationAdded makes the running router serve a new domain.
+func (n *Node) organisationAdded(ctx context.Context, domain string) {
+	orgs, err := n.Store.Orgs(ctx)
+	if err != nil {
+		n.Log.Error("new organisation is served after a restart only", "domain", domain, "cause", err)
+		return
+	}
+	for _, o := range orgs {
+		if o.Domain == domain {
+			n.chat.router.AddOrganisation(domain, o.ID)
+		}
+	}
+}
+
+// chatMetrics adds the gauges of the role to /metrics.
+func (n *Node) chatMetrics(m *ops.Metrics) {
+	c := &n.chat
+	if c.server == nil {
+		return
+	}
+	streams, people := c.server.Count(), c.router.Directory.Count()
+	m.Gauge("bearhug_c2s_streams", "streams of clients that are open", float64(streams.Streams))
+	m.Counter("bearhug_c2s_streams_total", "streams of clients since the start", float64(streams.Opened))
+	m.Counter("bearhug_c2s_signin_failures_total", "sign-ins refused", float64(streams.Failures))
+	m.Gauge("bearhug_presence_resources", "bound resources", float64(people.Resources))
+	m.Gauge("bearhug_presence_available_resources", "resources that sent available presence", float64(people.Available))
+	m.Gauge("bearhug_presence_accounts", "accounts in memory", float64(people.Accounts))
+	m.Counter("bearhug_message_delivered_total", "messages handed to their recipients or to the delivery log", float64(c.router.Delivered()))
+	m.Gauge("bearhug_archive_backlog_bytes", "messages that wait for their commit", float64(c.router.Archive.Backlogged()))
+}
+
+// chatStats are the figures of the role for `bearhug stats` and the demo.
+func (n *Node) chatStats() map[string]int64 {
+	c := &n.chat
+	if c.server == nil {
+		return nil
+	}
+	streams, people := c.server.Count(), c.router.Directory.Count()
+	return map[string]int64{
+		"streams": streams.Streams, "streams_total": streams.Opened, "signin_failures": streams.Failures,
+		"resources": int64(people.Resources), "available": int64(people.Available),
+		"messages": c.router.Delivered(), "backlog_bytes": int64(c.router.Archive.Backlogged()),
+	}
+}
