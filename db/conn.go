@@ -77,6 +77,9 @@ func value(a any) driver.Value {
 	case int64, nil:
 		return v
 	case []byte:
+		if v == nil {
+			return []byte{} // NULL is said by nil alone
+		}
 		return v
 	case string:
 		return []byte(v)

@@ -428,3 +428,15 @@ func (d *DB) Stats() Stats {
 	}
 	return s
 }
+
+// Count counts the rows of a table, all of them: for tests and reports.
+func (d *DB) Count(ctx context.Context, table string) (n int64, err error) {
+	err = d.read(ctx, 0, func(tx *Tx) error {
+		_, err := tx.c.query(ctx, "SELECT COUNT(*) FROM "+table, nil, func(r *Row) error {
+			n = r.Int(0)
+			return nil
+		})
+		return err
+	})
+	return n, err
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,8 @@ func (d *DB) Backup(ctx context.Context, file string) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	c.noCtx = false // this one is long: the context may end it
-	if _, err := c.exec(ctx, "VACUUM INTO ?", []any{part}); err != nil {
+	// As text in the statement: values are bound as bytes, which it refuses.
+	if _, err := c.exec(ctx, "VACUUM INTO '"+strings.ReplaceAll(part, "'", "''")+"'", nil); err != nil {
 		_ = os.Remove(part)
 		return fmt.Errorf("backup to %s: %w", file, err)
 	}

@@ -153,7 +153,7 @@ func (s *Store) append(ctx context.Context, messages []Message, cursors []Cursor
 		if s.behind.deferred {
 			return nil
 		}
-		return indexAll(tx, collect(messages, cursors))
+		return index(tx, collect(messages, cursors).parts())
 	})
 }
 
@@ -210,7 +210,7 @@ func (s *Store) SaveCursors(ctx context.Context, cursors []Cursor) error {
 		return nil
 	}
 	if err := s.db.Write(ctx, cursors[0].Org, func(tx *db.Tx) error {
-		return indexAll(tx, collect(nil, cursors))
+		return index(tx, collect(nil, cursors).parts())
 	}); err != nil {
 		return fmt.Errorf("save cursors: %w", err)
 	}

@@ -33,7 +33,7 @@ const (
 	flushAge      = 10 * time.Second // and so does the age of the first
 	mostMessages  = 4 * flushMessages
 	stepTime      = 6 * time.Millisecond // of a transaction
-	stepOwners    = 64                   // owners between looks at the clock
+	partEntries   = 64                   // entries of one owner at a time
 )
 
 // entry is one owner's view of a message.
@@ -283,33 +283,64 @@ func (b *behind) write(ctx context.Context) error {
 	return nil
 }
 
-// writeGeneration writes owner by owner in steps. It may be cut short between
-// any two; what was written is written again without effect.
+// part is a stretch of one owner's tail.
+type part struct {
+	owner   AccountID
+	entries []entry
+	cursor  ID // zero but in the last part
+}
+
+// parts cuts the tails of g, owner by owner. The two entries of a message to
+// oneself stay together, for upto speaks of both.
+func (g *generation) parts() []part {
+	var out []part
+	for _, o := range g.owners() {
+		t := g.tails[o]
+		rest := t.entries
+		for len(rest) > partEntries {
+			n := partEntries
+			for n < len(rest) && rest[n].seq == rest[n-1].seq {
+				n++
+			}
+			out = append(out, part{owner: o, entries: rest[:n]})
+			rest = rest[n:]
+		}
+		out = append(out, part{owner: o, entries: rest, cursor: t.cursor})
+	}
+	return out
+}
+
+// bunch is how many parts are indexed together: some hundred rows.
+func bunch(parts []part) int {
+	rows := 0
+	for i, p := range parts {
+		if rows += len(p.entries) + 1; rows > 2*partEntries {
+			return i + 1
+		}
+	}
+	return len(parts)
+}
+
+// writeGeneration writes a generation in steps. It may be cut short between
+// any two: what was written is no longer in g.
 func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
-	owners := g.owners()
-	for len(owners) > 0 {
-		var rest []AccountID
+	for parts := g.parts(); len(parts) > 0; {
+		done := 0
 		if err := b.s.db.Write(ctx, 0, func(tx *db.Tx) error {
-			rest = owners
-			for len(rest) > 0 {
-				n := min(stepOwners, len(rest))
-				if err := index(tx, g, rest[:n]); err != nil {
+			done = 0
+			for done < len(parts) && tx.Held() < stepTime {
+				n := bunch(parts[done:])
+				if err := index(tx, parts[done:done+n]); err != nil {
 					return err
 				}
-				rest = rest[n:]
-				if tx.Held() > stepTime {
-					break
-				}
+				done += n
 			}
 			return nil
 		}); err != nil {
 			return fmt.Errorf("write entries: %w", err)
 		}
-		for _, o := range owners[:len(owners)-len(rest)] {
-			// A later attempt finds nothing left to do for this owner.
-			b.drop(g, o)
-		}
-		owners = rest
+		b.drop(g, parts[:done])
+		parts = parts[done:]
 	}
 	if g.upto == 0 {
 		return nil
@@ -320,11 +351,16 @@ func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 	})
 }
 
-// drop forgets what was written of owner.
-func (b *behind) drop(g *generation, owner AccountID) {
+// drop forgets what was written.
+func (b *behind) drop(g *generation, parts []part) {
 	b.mu.Lock()
-	delete(g.tails, owner)
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	for _, p := range parts {
+		t := g.tails[p.owner]
+		if t.entries = t.entries[len(p.entries):]; len(t.entries) == 0 {
+			delete(g.tails, p.owner)
+		}
+	}
 }
 
 func (g *generation) owners() []AccountID {

@@ -332,7 +332,10 @@ type cleaner struct {
 	ended chan struct{}
 }
 
-func (s *Store) newCleaner() *cleaner {
+func (s *Store) newCleaner(every time.Duration) *cleaner {
+	if every <= 0 {
+		every = cleanEvery
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	c := &cleaner{stop: stop, ended: make(chan struct{})}
 	go func() {
@@ -340,7 +343,7 @@ func (s *Store) newCleaner() *cleaner {
 		if err := s.resume(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("go on with erasures", slog.Any("err", err))
 		}
-		timer := time.NewTicker(cleanEvery)
+		timer := time.NewTicker(every)
 		defer timer.Stop()
 		for {
 			select {

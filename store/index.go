@@ -45,36 +45,43 @@ func talks(entries []entry) []talk {
 	return out
 }
 
-// indexAll writes all tails of g in one transaction.
-func indexAll(tx *db.Tx, g *generation) error { return index(tx, g, g.owners()) }
-
-// index writes the tails of some owners, given in order: entries, hidden rows,
-// conversations, inboxes, each sorted by its key.
-func index(tx *db.Tx, g *generation, owners []AccountID) error {
+// index writes parts of tails, given in the order of owners: entries, hidden
+// rows, conversations, inboxes, each sorted by its key.
+func index(tx *db.Tx, parts []part) error {
 	var entries, hidden, add, set, inbox []any
-	var sorted []entry
-	for _, o := range owners {
-		t, owner := g.tails[o], int64(o)
-		sorted = append(sorted[:0], t.entries...)
-		slices.SortStableFunc(sorted, func(a, b entry) int { return cmp.Compare(a.flags&FlagIn, b.flags&FlagIn) })
-		for _, e := range sorted {
-			entries = append(entries, owner, int64(e.flags&FlagIn), e.seq, int64(e.peer), int64(e.flags), int64(e.origin))
-			if e.flags&FlagHidden != 0 && e.flags&FlagIn != 0 {
-				hidden = append(hidden, owner, e.seq)
-			}
+	for len(parts) > 0 {
+		// Parts of one owner are summed up together: a conversation that one
+		// sets and the next adds to must be one row.
+		p, n := parts[0], 1
+		own := slices.Clone(p.entries)
+		for n < len(parts) && parts[n].owner == p.owner {
+			own = append(own, parts[n].entries...)
+			p.cursor = parts[n].cursor
+			n++
 		}
-		for _, c := range talks(t.entries) {
+		parts = parts[n:]
+		owner := int64(p.owner)
+		for _, c := range talks(own) {
 			if c.set {
 				set = append(set, owner, int64(c.peer), c.seq, c.unread)
 			} else {
 				add = append(add, owner, int64(c.peer), c.seq, c.unread)
 			}
 		}
-		var upto int64
-		if n := len(t.entries); n > 0 {
-			upto = t.entries[n-1].seq
+		slices.SortStableFunc(own, func(a, b entry) int { return cmp.Compare(a.flags&FlagIn, b.flags&FlagIn) })
+		var in, upto int64
+		for _, e := range own {
+			entries = append(entries, owner, int64(e.flags&FlagIn), e.seq, int64(e.peer), int64(e.flags), int64(e.origin))
+			upto = max(upto, e.seq)
+			if e.flags&FlagIn == 0 {
+				continue
+			}
+			in = max(in, e.seq)
+			if e.flags&FlagHidden != 0 {
+				hidden = append(hidden, owner, e.seq)
+			}
 		}
-		inbox = append(inbox, owner, t.cursor.rnd(), t.cursor.seq(), t.in, upto)
+		inbox = append(inbox, owner, p.cursor.rnd(), p.cursor.seq(), in, upto)
 	}
 	for _, step := range []struct {
 		name string

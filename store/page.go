@@ -78,11 +78,16 @@ func (s *Store) views(tx *db.Tx, q PageQuery) ([]view, bool, error) {
 	}
 	after, before := q.bounds()
 	var views []view
+	seqs := 0 // different ones: a message to oneself has two entries
 	last := s.behind.kept(q.Owner, q.Backward, func(e *entry) bool {
-		if e.seq > after && e.seq < before && q.wants(e) {
-			views = append(views, view{e.seq, e.peer, e.flags})
+		if e.seq <= after || e.seq >= before || !q.wants(e) {
+			return true
 		}
-		return len(views) <= q.Limit+1 // one may be there twice: sent to oneself
+		if len(views) == 0 || views[len(views)-1].seq != e.seq {
+			seqs++
+		}
+		views = append(views, view{e.seq, e.peer, e.flags})
+		return seqs <= q.Limit+1
 	})
 	if !s.behind.deferred {
 		if err := tx.Query("message-last", func(r *db.Row) error {
@@ -102,8 +107,7 @@ func (s *Store) views(tx *db.Tx, q PageQuery) ([]view, bool, error) {
 		return nil, false, err
 	}
 	views = append(views, found...)
-	slices.SortFunc(views, func(a, b view) int { return cmp.Compare(a.seq, b.seq) })
-	views = slices.CompactFunc(views, func(a, b view) bool { return a.seq == b.seq })
+	views = unique(views)
 	if len(views) <= q.Limit {
 		return views, true, nil
 	}
@@ -111,6 +115,15 @@ func (s *Store) views(tx *db.Tx, q PageQuery) ([]view, bool, error) {
 		return views[len(views)-q.Limit:], false, nil
 	}
 	return views[:q.Limit], false, nil
+}
+
+// unique sorts entries and takes out doubles: what memory and the database
+// both had, and of a message to oneself the entry that came in.
+func unique(views []view) []view {
+	slices.SortFunc(views, func(a, b view) int {
+		return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.flags&FlagIn, b.flags&FlagIn))
+	})
+	return slices.CompactFunc(views, func(a, b view) bool { return a.seq == b.seq })
 }
 
 // entries asks the database for the first (or last) rows of the range, with
@@ -203,8 +216,7 @@ func (s *Store) ByIDs(ctx context.Context, org feature.Org, owner AccountID, ids
 		}); err != nil {
 			return err
 		}
-		slices.SortFunc(views, func(a, b view) int { return cmp.Compare(a.seq, b.seq) })
-		views = slices.CompactFunc(views, func(a, b view) bool { return a.seq == b.seq })
+		views = unique(views)
 		rows, err = fetch(tx, views)
 		return err
 	})

@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"github.com/bearhug/bearhug/db"
 	"github.com/bearhug/bearhug/feature"
@@ -48,6 +49,7 @@ type Config struct {
 	Board     *feature.Board // pays for statements; nil makes one
 	Log       *slog.Logger   // nil discards
 	ReadConns int            // size of the pool of readers; 0 is the default
+	Clean     time.Duration  // between looks for hidden rows that were delivered; 0 is 10 s
 }
 
 //go:embed *.sql
@@ -81,7 +83,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.start(ctx); err != nil {
+	if err := s.start(ctx, cfg.Clean); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store: %w", err), d.Close())
 	}
 	return s, nil
@@ -106,7 +108,7 @@ func readTexts() (statements []string, migrations string, err error) {
 	return statements, migrations, nil
 }
 
-func (s *Store) start(ctx context.Context) error {
+func (s *Store) start(ctx context.Context, clean time.Duration) error {
 	var err error
 	if s.key, err = s.Secret(ctx, "hash", 16); err != nil {
 		return err
@@ -122,7 +124,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.dropImports(ctx); err != nil {
 		return err
 	}
-	s.cleaner = s.newCleaner()
+	s.cleaner = s.newCleaner(clean)
 	return nil
 }
 

@@ -20,12 +20,13 @@ func Open(tb testing.TB) *store.Store {
 	return OpenURL(tb, "sqlite:"+filepath.Join(tb.TempDir(), "bearhug.db"))
 }
 
-// OpenURL is a store on a database of the caller's, closed with the test.
+// OpenURL is a store on a database of the caller's, closed with the test. What
+// was delivered is deleted when the test asks for it.
 func OpenURL(tb testing.TB, url string) *store.Store {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	s, err := store.Open(ctx, store.Config{URL: url})
+	s, err := store.Open(ctx, store.Config{URL: url, Clean: time.Hour})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -80,4 +81,14 @@ func Each(t *testing.T, test func(t *testing.T, open func(testing.TB) *store.Sto
 			return OpenURL(tb, url)
 		})
 	})
+}
+
+// Count is the number of rows in a table, as a backup would hold it on SQLite.
+func Count(tb testing.TB, s *store.Store, table string) int64 {
+	tb.Helper()
+	n, err := s.DB().Count(context.Background(), table)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
 }

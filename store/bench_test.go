@@ -1,0 +1,135 @@
+package store_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bearhug/bearhug/store"
+	"github.com/bearhug/bearhug/store/storetest"
+)
+
+// world makes messages between people as the archive would.
+type world struct {
+	people []store.AccountID
+	peers  []store.Peer
+	seq    uint64
+	stanza []byte
+	rnd    *rand.Rand
+}
+
+func newWorld(people int, seed uint64) *world {
+	w := &world{seq: uint64(time.Now().UnixMilli()) << 16, stanza: make([]byte, 350), rnd: rand.New(rand.NewPCG(seed, 1))}
+	for i := range w.stanza {
+		w.stanza[i] = byte('a' + i%26)
+	}
+	base := store.AccountID(time.Now().Add(-1000*time.Hour).UnixMilli() << 16)
+	for i := range people {
+		w.people = append(w.people, base+store.AccountID(i)<<10)
+		w.peers = append(w.peers, store.Peer(w.rnd.Uint64()))
+	}
+	return w
+}
+
+func (w *world) id() (id store.ID) {
+	w.seq += 1 + w.rnd.Uint64N(100)
+	binary.BigEndian.PutUint64(id[:8], w.seq)
+	binary.BigEndian.PutUint64(id[8:], w.rnd.Uint64())
+	return id
+}
+
+// batch is n messages over random pairs, and the cursors that delivery moves.
+func (w *world) batch(n int) *store.Batch {
+	b := &store.Batch{}
+	for range n {
+		from, to := w.rnd.IntN(len(w.people)), w.rnd.IntN(len(w.people))
+		m := store.Message{Org: 1, ID: w.id(), Stanza: w.stanza, Copies: []store.Copy{
+			{Owner: w.people[from], Peer: w.peers[to], Flags: store.FlagBody, Origin: w.rnd.Uint64()},
+			{Owner: w.people[to], Peer: w.peers[from], Flags: store.FlagBody | store.FlagIn},
+		}}
+		b.Messages = append(b.Messages, m)
+		b.Cursors = append(b.Cursors, store.Cursor{Org: 1, Owner: w.people[to], ID: m.ID})
+	}
+	return b
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func number(name string, def int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return def
+}
+
+// BenchmarkArchive is the write path of the archive: batches of 200 messages
+// of 350 bytes, two owners each, indexed behind. On one core:
+//
+//	go test -c -o store.test ./store
+//	BEARHUG_PEOPLE=200 taskset -c 0 ./store.test -test.run '^$' -test.bench Archive -test.benchtime 500000x
+//	BEARHUG_PEOPLE=10000 BEARHUG_STORED=2000000 taskset -c 0 ./store.test -test.run '^$' -test.bench Archive -test.benchtime 500000x
+//
+// BEARHUG_BENCH_URL names another database, such as mysql://root@127.0.0.1:3307/bench.
+func BenchmarkArchive(b *testing.B) {
+	url := os.Getenv("BEARHUG_BENCH_URL")
+	if url == "" {
+		url = "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
+	}
+	s := storetest.OpenURL(b, url)
+	w := newWorld(number("BEARHUG_PEOPLE", 200), 7)
+	ctx := context.Background()
+	top, err := s.Greatest(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.seq = max(w.seq, binary.BigEndian.Uint64(top[:8]))
+	for range number("BEARHUG_STORED", 0) / 1000 {
+		if err := s.AppendBatch(ctx, w.batch(1000)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Flush(ctx); err != nil {
+		b.Fatal(err)
+	}
+	const size = 200
+	n := max(b.N/size, 1)
+	batches := make([]*store.Batch, n)
+	for i := range batches {
+		batches[i] = w.batch(size)
+	}
+	took := make([]time.Duration, n)
+	b.ResetTimer()
+	cpu := cpuTime()
+	for i, batch := range batches {
+		start := time.Now()
+		if err := s.AppendBatch(ctx, batch); err != nil {
+			b.Fatal(err)
+		}
+		took[i] = time.Since(start)
+	}
+	if err := s.Flush(ctx); err != nil { // what is behind belongs to the price
+		b.Fatal(err)
+	}
+	cpu = cpuTime() - cpu
+	b.StopTimer()
+	slices.Sort(took)
+	msgs := float64(n * size)
+	b.ReportMetric(msgs/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64(cpu.Nanoseconds())/msgs, "cpu-ns/msg")
+	b.ReportMetric(float64(took[n/2].Microseconds()), "p50-us/batch")
+	b.ReportMetric(float64(took[n*99/100].Microseconds()), "p99-us/batch")
+	b.ReportMetric(float64(took[n-1].Microseconds()), "max-us/batch")
+	st := s.DB().Stats()
+	b.ReportMetric(float64(st.WriterLongest)/1e3, "longest-hold-us")
+}
