@@ -62,8 +62,8 @@ func (c *conn) item(it *stream.Item) error {
 	case stream.Open:
 		return c.header(it.Header)
 	case stream.Close:
-		if c.ctx != nil {
-			c.ctx.Session.Close(nil)
+		if c.ctx != nil { // contacts are told before the client hears the end
+			c.server.Router.Leave(c.ctx.Session)
 		}
 		return nil
 	case stream.None:

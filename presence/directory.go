@@ -170,11 +170,11 @@ func (d *Directory) read(ctx context.Context, a *Account) (*store.Account, error
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", a.JID, err)
 	}
-	if row.Undelivered {
-		a.Pending.Store(true)
-	}
 	if a.loaded.Load() {
 		return row, nil // what is in memory is kept up to date by those who change it
+	}
+	if row.Undelivered {
+		a.Pending.Store(true)
 	}
 	a.ID = row.ID
 	a.version.Store(row.RosterVersion)

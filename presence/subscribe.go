@@ -235,8 +235,8 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 		return err
 	}
 	defer c.Release()
-	if c.Blocks(a.JID) {
-		return nil // XEP-0191 §3.2: no answer
+	if c.Blocks(a.JID) { // XEP-0191 §3.5: no answer at all
+		return nil
 	}
 	allowed, err := d.MaySee(ctx, a, c)
 	if err != nil {

@@ -100,6 +100,12 @@ func (r *Router) Resume(a *presence.Account, conn *stream.Conn, previd string, h
 	return r.Context(a, s), 0, true, nil
 }
 
+// Leave ends the session of a client that has closed its stream.
+func (r *Router) Leave(s *session.Session) {
+	s.Close(nil)
+	r.end(s)
+}
+
 // lost is told by a session that its stream is gone.
 func (r *Router) lost(s *session.Session, resumable bool) {
 	if !resumable || r.resume.Int(s.Org) == 0 {
