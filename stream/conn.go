@@ -119,6 +119,7 @@ func (c *Conn) Serve(h Handler) {
 		go c.alone()
 		return
 	}
+	c.trim(0)
 	// The Serve itself owns the connection until it is queued.
 	c.state.Or(stQueued)
 	if err := c.p.add(c); err != nil {

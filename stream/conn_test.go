@@ -150,7 +150,7 @@ type peer struct {
 }
 
 func newPeer(c *stream.Conn) *peer {
-	p := &peer{Conn: c, items: make(chan string, 100000), closed: make(chan error, 1)}
+	p := &peer{Conn: c, items: make(chan string, 64), closed: make(chan error, 1)}
 	c.Serve(stream.Handler{
 		Item: func(it *stream.Item) error {
 			switch it.Kind {

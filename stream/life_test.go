@@ -360,6 +360,7 @@ func TestPipe(t *testing.T) {
 	speak(tcpHeader, "version='1.0'>")
 	speak("<message id='2'/>", "id='2'")
 	speak("</stream:stream>", "</stream:stream>")
+	go io.Copy(io.Discard, b)
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

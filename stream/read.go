@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"crypto/tls"
 	"errors"
 	"runtime/debug"
 
@@ -70,6 +71,7 @@ func (c *Conn) turn(w *worker, s uint32) {
 	defer func() {
 		c.sock.rd = nil
 		c.keepScanner(w, lent)
+		c.trim(trimAbove)
 	}()
 	if c.held && !c.feed(w, nil) {
 		return
@@ -87,6 +89,13 @@ func (c *Conn) turn(w *worker, s uint32) {
 		}
 	}
 	c.state.Or(stReady)
+}
+
+// trim gives back what TLS keeps for records larger than above.
+func (c *Conn) trim(above int) {
+	if t, ok := c.nc.(*tls.Conn); ok {
+		trimTLS(t, above)
+	}
 }
 
 // keepScanner leaves a scanner with the connection only inside of an item.

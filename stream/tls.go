@@ -62,6 +62,7 @@ func (c *Conn) shake() {
 		c.nc, c.wrote = t, false
 		c.wmu.Unlock()
 		c.framer.Restart()
+		c.trim(0)
 	}
 	if st.done != nil {
 		st.done(err)
