@@ -28,6 +28,7 @@ type Query struct {
 type Row struct {
 	ID     stanza.ArchiveID
 	Stanza *stanza.Wire
+	Hidden bool // the owner does not see it in the archive
 }
 
 // A Page is what a query found, the oldest first. Complete means that nothing
@@ -121,7 +122,9 @@ func open(rows []store.Row, with jid.JID) (Page, error) {
 		if !with.IsZero() && !matches(w, with) {
 			continue
 		}
-		p.Rows = append(p.Rows, Row{ID: stanza.ArchiveID(row.ID), Stanza: w})
+		p.Rows = append(p.Rows, Row{
+			ID: stanza.ArchiveID(row.ID), Stanza: w, Hidden: row.Flags&store.FlagHidden != 0,
+		})
 	}
 	return p, nil
 }

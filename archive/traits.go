@@ -41,7 +41,7 @@ type Traits struct {
 }
 
 // Cut are the children that must not pass: stanza ids which claim to be of
-// this server (XEP-0359 §5), and <private/>, which is for the server alone.
+// this server (XEP-0359 §5).
 func (t *Traits) Cut() []stanza.Element { return t.cut[:t.cuts] }
 
 func (t *Traits) drop(e stanza.Element) {
@@ -86,9 +86,8 @@ func Classify(st *stanza.Stanza, domain string) Traits {
 		case nsSID:
 			t.stanzaID(e, domain)
 		case nsCarbons:
-			if string(e.Local()) == "private" {
+			if string(e.Local()) == "private" { // it passes, XEP-0280 §9
 				t.Private = true
-				t.drop(e)
 			}
 		case stanza.NSClient:
 			t.Body = t.Body || string(e.Local()) == "body"

@@ -9,6 +9,7 @@ import (
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
 )
 
 // An envelope is a message between the moment it was routed and the moment
@@ -108,18 +109,16 @@ func (r *Router) rows(c *Ctx, e *envelope) error {
 	if err != nil {
 		return err
 	}
-	in := t.CopyFor(to.ID, r.Store.Peer(from.JID), true, hidden)
-	if from == to {
-		in.Origin = e.Origin
-		e.Copies[0] = in
-		return nil
+	e.Copies[1] = t.CopyFor(to.ID, r.Store.Peer(from.JID), true, hidden)
+	if from != to {
+		if hidden, err = hides(c.Context, from, to.JID); err != nil {
+			return err
+		}
 	}
-	if hidden, err = hides(c.Context, from, to.JID); err != nil {
-		return err
-	}
+	// A message to oneself has both copies too: only what was sent is looked
+	// through for what is sent again.
 	e.Copies[0] = t.CopyFor(from.ID, r.Store.Peer(to.JID), false, hidden)
 	e.Copies[0].Origin = e.Origin
-	e.Copies[1] = in
 	return nil
 }
 
@@ -164,8 +163,11 @@ func (r *Router) deliver(e *envelope) {
 	a := &e.arrival
 	t := r.table(e.Org)
 	a.Wire, a.Plain = e.Wire, e.Wire
-	if !e.Wire.ID.IsZero() {
+	if e.visible(a.Account) {
 		a.Wire = e.Wire.WithTail(archive.StanzaID(a.Account.JID, e.Wire.ID))
+	}
+	if e.visible(a.From) {
+		a.SentID = e.Wire.ID
 	}
 	var few [4]*session.Session
 	a.To = targets(a.Account, e.dest, e.Wire.Type, few[:0])
@@ -187,6 +189,17 @@ func (r *Router) deliver(e *envelope) {
 	if taken == 0 {
 		r.missed(t, e)
 	}
+}
+
+// visible reports whether the owner finds the message in its archive: only
+// then it has an id there (XEP-0313 §3.1).
+func (e *envelope) visible(owner *presence.Account) bool {
+	for i := range e.Copies {
+		if c := &e.Copies[i]; c.Owner == owner.ID {
+			return c.Flags&store.FlagHidden == 0
+		}
+	}
+	return false
 }
 
 // targets are the resources that a message goes to. A full address without

@@ -100,6 +100,7 @@ type PreAuth struct {
 type Arrival struct {
 	Wire    *stanza.Wire
 	Plain   *stanza.Wire       // Wire without the recipient's stanza-id
+	SentID  stanza.ArchiveID   // in the sender's archive; zero when it is not there
 	To      []*session.Session // the resources it goes to; not to be kept
 	Account *presence.Account  // whose it is
 	From    *presence.Account  // the sender's
@@ -174,7 +175,7 @@ type Host struct {
 	Version   string
 	Started   time.Time
 	Contacts  map[string][]string // XEP-0157: kind → addresses
-	// Limits are those of a signed-in stream (XEP-0478).
+	// Limits are those of a stream (XEP-0478).
 	Limits Limits
 	// TokenKey signs the bearer tokens of this server.
 	TokenKey []byte
@@ -184,8 +185,9 @@ type Host struct {
 
 // Limits are what XEP-0478 announces.
 type Limits struct {
-	MaxBytes int           // of a stanza
-	Idle     time.Duration // after which a silent stream is closed; 0 means never
+	MaxBytes   int           // of a stanza
+	FirstBytes int           // of an element before sign-in; 0 is not announced
+	Idle       time.Duration // after which a silent stream is closed; 0 means never
 }
 
 // Registration bounds XEP-0077.

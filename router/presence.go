@@ -104,7 +104,11 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 			if !s.Allows(w.From) {
 				continue
 			}
-			w = w.WithTail(append(archive.StanzaID(a.JID, row.ID), archive.Delay(a.JID.Domain(), archive.TimeOf(row.ID))...))
+			var tail []byte
+			if !row.Hidden {
+				tail = archive.StanzaID(a.JID, row.ID)
+			}
+			w = w.WithTail(append(tail, archive.Delay(a.JID.Domain(), archive.TimeOf(row.ID))...))
 			w.ID, w.Number = row.ID, number
 			if !s.Replay(w) {
 				a.Pending.Store(true)

@@ -80,11 +80,11 @@ func carbonTarget(a *router.Arrival, s *session.Session) bool {
 // carbonSent is the message as the sender's archive has it. It bears no
 // archive id for the mailbox: in the delivery log it is not the sender's.
 func carbonSent(a *router.Arrival) *stanza.Wire {
-	id := a.Plain.ID
-	if id.IsZero() {
-		return a.Plain
+	var tail []byte
+	if !a.SentID.IsZero() {
+		tail = archive.StanzaID(a.From.JID, a.SentID)
 	}
-	w := a.Plain.WithTail(archive.StanzaID(a.From.JID, id))
+	w := a.Plain.WithTail(tail)
 	w.ID = stanza.ArchiveID{}
 	return w
 }
