@@ -48,6 +48,11 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	if err := c.router.Use(chatModules); err != nil {
 		return err
 	}
+	if n.Config.Register.Allow {
+		if err := n.Board.Set("register", 0, 1, 0); err != nil {
+			return fmt.Errorf("allow registration: %w", err)
+		}
+	}
 	if err := n.applyLevers(ctx); err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (n *Node) startRouter(ctx context.Context) error {
 	host := &router.Host{
 		Rosters: roster.New(n.Store), Store: n.Store, Board: n.Board, Log: n.Log,
 		Version: n.Version, Started: time.Now(), Contacts: n.Config.Contact.Addresses(),
-		Limits:   router.Limits{MaxBytes: n.Config.C2S.StanzaBytes},
+		Limits:   router.Limits{MaxBytes: n.Config.C2S.StanzaBytes, FirstBytes: n.Config.C2S.UnauthenticatedBytes},
 		TokenKey: token,
 		Registration: router.Registration{
 			Allow: n.Config.Register.Allow, PerAddress: n.Config.Register.PerAddress, Window: n.Config.Register.Window,
