@@ -1,0 +1,230 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/bearhug/bearhug/client"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/tests/house"
+)
+
+// window is how many messages of one person may be unacknowledged.
+const window = 24
+
+// message is one numbered message: n counts what its sender has written, from 1.
+type message struct {
+	from, to *person
+	n        int
+	origin   string
+	acked    bool
+	epoch    int // in which life of the server it was acknowledged
+}
+
+// person writes numbered messages to the others, for as long as the crowd is
+// at it. What was not acknowledged is sent again after a reconnect, with the
+// same origin-id: by XEP-0198 where the session is resumed, by hand where not.
+//
+// One goroutine (live) connects and writes, one per connection (listen) reads.
+type person struct {
+	crowd *crowd
+	local string
+	jid   jid.JID
+	sm    client.Session
+	rng   *rand.Rand
+
+	mu      sync.Mutex
+	free    *sync.Cond // something was acknowledged, or the connection ended
+	ended   bool       // of the connection
+	next    int
+	pending []*message // not acknowledged, in order
+	line    []*message // what was sent in this session and is not acknowledged; nil for presence
+	base    uint32     // h before line[0]
+	all     []*message
+	seen    []house.Message // what arrived, in order
+	cuts    int
+	resumed int
+}
+
+func newPerson(c *crowd, local string, i int) *person {
+	p := &person{crowd: c, local: local, jid: c.server.JID(local), rng: rand.New(rand.NewPCG(c.seed, uint64(i)))}
+	p.free = sync.NewCond(&p.mu)
+	p.sm.OnAck(p.acknowledged)
+	return p
+}
+
+// acknowledged is told of every new h, on the client's reading goroutine.
+func (p *person) acknowledged(h uint32) {
+	epoch := int(p.crowd.epoch.Load())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := int(h - p.base)
+	if n > len(p.line) {
+		p.crowd.fault("%s: h=%d covers more than was sent", p.local, h)
+		return
+	}
+	for _, m := range p.line[:n] {
+		if m == nil || m.acked {
+			continue
+		}
+		m.acked, m.epoch = true, epoch
+		p.crowd.acked.Add(1)
+	}
+	p.line, p.base = p.line[n:], h
+	for len(p.pending) > 0 && p.pending[0].acked {
+		p.pending = p.pending[1:]
+	}
+	p.free.Broadcast()
+}
+
+// live is the person's life, until ctx ends.
+func (p *person) live(ctx context.Context) {
+	for ctx.Err() == nil {
+		before := p.sm.ID()
+		c, err := p.connect(ctx)
+		if err != nil {
+			var auth *client.AuthError
+			if errors.As(err, &auth) && auth.Condition != "temporary-auth-failure" {
+				p.crowd.fault("%s: %v", p.local, err)
+				return
+			}
+			pause(ctx, 5*time.Millisecond)
+			continue
+		}
+		heard := make(chan struct{})
+		p.mu.Lock()
+		p.ended = false
+		p.mu.Unlock()
+		fresh := before == "" || p.sm.ID() != before
+		if fresh {
+			p.mu.Lock()
+			p.line, p.base = nil, 0
+			p.mu.Unlock()
+		} else {
+			p.resumed++
+		}
+		go p.listen(c, heard)
+		p.talk(ctx, c, fresh)
+		c.Cut()
+		<-heard
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (p *person) connect(ctx context.Context) (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, house.Patience)
+	defer cancel()
+	cfg := p.crowd.server.Config(p.local)
+	cfg.Server = p.crowd.door
+	return client.Connect(ctx, cfg, &p.sm)
+}
+
+// listen notes what arrives, until the connection ends.
+func (p *person) listen(c *client.Client, heard chan struct{}) {
+	defer close(heard)
+	for {
+		it, err := c.Receive(context.Background())
+		if err != nil {
+			p.mu.Lock()
+			p.ended = true
+			p.free.Broadcast()
+			p.mu.Unlock()
+			return
+		}
+		s, err := it.Stanza()
+		if err != nil || s.Kind != stanza.Message {
+			continue
+		}
+		if s.Type == stanza.ErrorType {
+			p.crowd.refused(p, s)
+			continue
+		}
+		m := house.ReadMessage(s, p.jid)
+		p.mu.Lock()
+		p.seen = append(p.seen, m)
+		p.mu.Unlock()
+	}
+}
+
+// talk sends what is owed and then new messages, until the connection ends.
+func (p *person) talk(ctx context.Context, c *client.Client, fresh bool) {
+	if fresh {
+		if !p.send(c, nil, []byte("<presence xmlns='jabber:client'/>")) {
+			return
+		}
+		p.mu.Lock()
+		again := append([]*message(nil), p.pending...)
+		p.mu.Unlock()
+		for _, m := range again {
+			if !p.send(c, m, m.bytes()) {
+				return
+			}
+		}
+	}
+	left := -1 // until the client cuts the connection itself
+	if p.rng.IntN(4) == 0 {
+		left = p.rng.IntN(200)
+	}
+	for ; left != 0; left-- {
+		m := p.write(ctx)
+		if m == nil || !p.send(c, m, m.bytes()) {
+			return
+		}
+	}
+	p.mu.Lock()
+	p.cuts++
+	p.mu.Unlock()
+}
+
+// write makes a new message when there is room in the window; nil when the
+// connection or the test has ended.
+func (p *person) write(ctx context.Context) *message {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.ended && ctx.Err() == nil && (len(p.pending) >= window || p.crowd.quiet.Load()) {
+		p.free.Wait()
+	}
+	if p.ended || ctx.Err() != nil {
+		return nil
+	}
+	p.next++
+	to := p.crowd.people[p.rng.IntN(len(p.crowd.people))]
+	m := &message{from: p, to: to, n: p.next, origin: fmt.Sprintf("%s-%d", p.local, p.next)}
+	p.pending = append(p.pending, m)
+	p.all = append(p.all, m)
+	return m
+}
+
+// send sends a stanza and notes it in the line that h counts.
+func (p *person) send(c *client.Client, m *message, b []byte) bool {
+	p.mu.Lock()
+	p.line = append(p.line, m)
+	p.mu.Unlock()
+	return c.Send(b) == nil
+}
+
+func (m *message) bytes() []byte {
+	var x stanza.XML
+	x.Start("message", "xmlns", stanza.NSClient, "type", "chat", "id", m.origin, "to", m.to.jid.String())
+	x.Element("body", strconv.Itoa(m.n)).Empty("origin-id", "xmlns", house.NSSID, "id", m.origin)
+	return x.End().Bytes()
+}
+
+// settled says whether everything the person wrote is acknowledged.
+func (p *person) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.pending) == 0
+}
