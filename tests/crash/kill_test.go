@@ -75,10 +75,11 @@ func TestKillSQLite(t *testing.T) {
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
 	c := gather(t, s, locals(), number)
-	for range total {
+	for i := range total {
 		c.moment(rng)
 		c.kill()
 		c.start()
+		c.breathe(i, rng)
 	}
 	tl := c.end()
 	tl.report(t, c, "SQLite", total, 0)
@@ -138,6 +139,7 @@ func TestKillMariaDB(t *testing.T) {
 		if server {
 			c.start()
 		}
+		c.breathe(i, rng)
 	}
 	tl := c.end()
 	tl.report(t, c, "MariaDB", servers, databases)
@@ -153,6 +155,27 @@ func (c *crowd) moment(rng *rand.Rand) {
 		c.reach(c.acked.Load() + 1 + rng.Int64N(600))
 		time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
 	}
+}
+
+// breathe now and then stops the server in order, with everybody writing: it
+// saves what kills never leave it the time to save (cursors of delivery).
+func (c *crowd) breathe(i int, rng *rand.Rand) {
+	if i%10 != 9 {
+		return
+	}
+	c.moment(rng)
+	c.terminate()
+	c.start()
+}
+
+func (c *crowd) terminate() {
+	c.tb.Helper()
+	code, err := c.server.Terminate()
+	if err != nil || code != 0 {
+		c.leave()
+		c.tb.Fatalf("SIGTERM: exit code %d, %v", code, err)
+	}
+	c.epoch.Add(1)
 }
 
 func (c *crowd) kill() {
@@ -175,10 +198,7 @@ func (c *crowd) start() {
 // counts.
 func (c *crowd) end() tally {
 	c.finish()
-	code, err := c.server.Terminate()
-	if err != nil || code != 0 {
-		c.tb.Fatalf("SIGTERM: exit code %d, %v", code, err)
-	}
+	c.terminate()
 	c.start()
 	return c.count(house.Context(c.tb))
 }

@@ -154,7 +154,11 @@ func (p *person) listen(c *client.Client, heard chan struct{}) {
 		m := house.ReadMessage(s, p.jid)
 		p.mu.Lock()
 		p.seen = append(p.seen, m)
+		tell := len(p.seen)%16 == 0
 		p.mu.Unlock()
+		if tell && c.Send(fmt.Appendf(nil, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", p.sm.Handled())) != nil {
+			continue // the connection has ended: Receive says so when all was read
+		}
 	}
 }
 
