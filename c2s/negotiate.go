@@ -98,7 +98,11 @@ func (c *conn) negotiate(e stanza.Element) error {
 // startTLS is STARTTLS, RFC 6120 §5.4.
 func (c *conn) startTLS() error {
 	if c.secure || c.stream.WebSocket() || c.setup.account != nil {
-		return stream.NewError(stream.PolicyViolation, "TLS was not offered")
+		if err := c.stream.Write([]byte("<failure xmlns='" + nsTLS + "'/>")); err != nil { // RFC 6120 §5.4.2.2
+			return err
+		}
+		c.stream.Close(nil)
+		return nil
 	}
 	if err := c.stream.Write([]byte("<proceed xmlns='" + nsTLS + "'/>")); err != nil {
 		return err

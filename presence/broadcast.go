@@ -197,10 +197,10 @@ func (d *Directory) leave(ctx context.Context, a *Account, r *Resource, st *stan
 	w.Number = d.Board.Number(d.Presence, a.Org)
 	a.mu.Lock()
 	_, was := r.Session.Priority()
-	r.Session.SetUnavailable()
 	if was {
-		a.tell(w)
+		a.tell(w) // also to the resource itself, RFC 6121 §4.5.2
 	}
+	r.Session.SetUnavailable()
 	r.presence = nil
 	directed := r.directed
 	r.directed = nil
