@@ -9,7 +9,7 @@ import "github.com/bearhug/bearhug/router"
 func Offline(*router.Host) router.Module {
 	return router.Module{
 		Name:         "offline",
-		Doc:          "XEP-0160 1.0.1, XEP-0203 2.0, XEP-0334 0.5, XEP-0359 0.7: announces that messages wait for their recipients and carry ids",
+		Doc:          "XEP-0160 1.0.1, XEP-0203 2.0, XEP-0334 1.0, XEP-0359 0.7: announces that messages wait for their recipients and carry ids",
 		Always:       true,
 		Disco:        []string{"msgoffline", "urn:xmpp:sid:0"},
 		AccountDisco: []string{"urn:xmpp:sid:0"},
