@@ -36,6 +36,7 @@ type Account struct {
 
 	load   sync.Mutex
 	loaded atomic.Bool
+	signIn atomic.Pointer[credentials] // what the last sign-in read
 
 	mu       sync.Mutex
 	roster   *roster.Roster        // open while a resource is bound and it was needed
@@ -48,6 +49,13 @@ type Resource struct {
 
 	presence *stanza.Wire         // the last available one; guarded by Account.mu
 	directed map[jid.JID]struct{} // who was sent presence besides; guarded by Account.mu
+}
+
+// credentials are an account's row and the store's SignInVersion before it was
+// read.
+type credentials struct {
+	row     *store.Account
+	version uint64
 }
 
 // Resources are the bound resources, in the order in which they were bound.

@@ -144,13 +144,18 @@ func (d *Directory) Account(ctx context.Context, bare jid.JID) (*Account, error)
 }
 
 // SignIn acquires an account with its row as it is now, keys included: the
-// one statement of a sign-in.
+// one statement of a sign-in. Who has a session, and comes back to resume it,
+// costs none: the row is remembered until anybody's keys change.
 func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.Account, error) {
 	org, ok := d.Org(bare.Domain())
 	if !ok || bare.Local() == "" {
 		return nil, nil, ErrUnknown
 	}
 	a := d.acquire(bare, org)
+	version := d.Store.SignInVersion()
+	if c := a.signIn.Load(); c != nil && c.version == version && len(a.Resources()) > 0 {
+		return a, c.row, nil
+	}
 	a.load.Lock()
 	defer a.load.Unlock()
 	row, err := d.read(ctx, a)
@@ -158,6 +163,7 @@ func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.
 		d.forget(a)
 		return nil, nil, err
 	}
+	a.signIn.Store(&credentials{row, version})
 	return a, row, nil
 }
 
@@ -251,6 +257,7 @@ func (d *Directory) Unbind(ctx context.Context, a *Account, s *session.Session) 
 	var ro *roster.Roster
 	if len(a.Resources()) == 0 {
 		ro, a.roster = a.roster, nil
+		a.signIn.Store(nil)
 	}
 	a.mu.Unlock()
 	d.rosters.Close(ro)

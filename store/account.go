@@ -108,6 +108,11 @@ func (s *Store) Account(ctx context.Context, org feature.Org, local string) (*Ac
 	return a, nil
 }
 
+// SignInVersion grows whenever who may sign in with what may have changed. A
+// row of Account that was asked for after this gave a number is as good as a
+// new one while it gives the same.
+func (s *Store) SignInVersion() uint64 { return s.signIn.Load() }
+
 // AccountIDs finds the ids of several accounts; those that do not exist are
 // not in the map.
 func (s *Store) AccountIDs(ctx context.Context, org feature.Org, locals []string) (map[string]AccountID, error) {
@@ -190,6 +195,7 @@ func find(tx *db.Tx, org feature.Org, local string) (id AccountID, err error) {
 
 // SetKeys replaces all keys of an account. ErrNotFound.
 func (s *Store) SetKeys(ctx context.Context, org feature.Org, local string, keys []Key) error {
+	defer s.signIn.Add(1)
 	if err := s.change(ctx, org, local, "account-keys", appendKeys(nil, keys)); err != nil {
 		return fmt.Errorf("set keys of %s: %w", local, err)
 	}
@@ -198,6 +204,7 @@ func (s *Store) SetKeys(ctx context.Context, org feature.Org, local string, keys
 
 // SetDisabled forbids or allows signing in. ErrNotFound.
 func (s *Store) SetDisabled(ctx context.Context, org feature.Org, local string, disabled bool) error {
+	defer s.signIn.Add(1)
 	if err := s.change(ctx, org, local, "account-disable", disabled); err != nil {
 		return fmt.Errorf("disable %s: %w", local, err)
 	}
@@ -219,6 +226,7 @@ func (s *Store) ListAccounts(ctx context.Context, org feature.Org, after string,
 // DeleteAccount takes an account away at once; what it owned goes in short
 // steps until DeleteAccount returns, or after the next Open. ErrNotFound.
 func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string) error {
+	defer s.signIn.Add(1)
 	var id AccountID
 	err := s.db.Write(ctx, org, func(tx *db.Tx) (err error) {
 		if id, err = find(tx, org, local); err != nil {

@@ -30,6 +30,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/db"
@@ -63,6 +64,7 @@ type Store struct {
 	ids     counter
 	behind  *behind
 	cleaner *cleaner
+	signIn  atomic.Uint64 // SignInVersion
 }
 
 // Open connects, migrates, indexes what a crash left behind, and goes on with

@@ -1,0 +1,82 @@
+package presence_test
+
+import (
+	"testing"
+
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
+	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/store"
+	"github.com/bearhug/bearhug/store/storetest"
+)
+
+// statements is how many the ledger has counted.
+func statements(b *feature.Board) (n int64) {
+	for _, row := range b.Snapshot() {
+		n += row.Statements
+	}
+	return n
+}
+
+// TestSignInOfWhoIsThere: who has a session signs in without a statement,
+// until keys have changed.
+func TestSignInOfWhoIsThere(t *testing.T) {
+	ctx, s := t.Context(), storetest.Open(t)
+	board := s.DB().Board()
+	org, err := s.AddOrg(ctx, "example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(salt string) []store.Key {
+		return []store.Key{{Mechanism: "SCRAM-SHA-1", Iterations: 4096, Salt: []byte(salt), StoredKey: make([]byte, 20), ServerKey: make([]byte, 20)}}
+	}
+	if _, err := s.CreateAccount(ctx, org, "anna", key("old")); err != nil {
+		t.Fatal(err)
+	}
+	d := presence.New(presence.Config{
+		Board: board, Store: s, Rosters: roster.New(s),
+		Org: func(string) (feature.Org, bool) { return org, true },
+	})
+	anna := jid.MustParse("anna@example.org")
+	signIn := func(salt string, cost int64) *presence.Account {
+		t.Helper()
+		before := statements(board)
+		a, row, err := d.SignIn(ctx, anna)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(row.Keys[0].Salt); got != salt {
+			t.Errorf("salt %q, want %q", got, salt)
+		}
+		if got := statements(board) - before; got != cost {
+			t.Errorf("%d statements, want %d", got, cost)
+		}
+		return a
+	}
+	a := signIn("old", 1)
+	signIn("old", 1).Release() // nobody has a session: the row is read each time
+	full, err := anna.WithResource("phone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := session.New(&session.Host{Board: board}, nil, full)
+	d.Bind(a, one)
+	signIn("old", 0).Release()
+	if err := s.SetKeys(ctx, org, "anna", key("new")); err != nil {
+		t.Fatal(err)
+	}
+	signIn("new", 1).Release()
+	signIn("new", 0).Release()
+	if err := s.SetDisabled(ctx, org, "anna", true); err != nil {
+		t.Fatal(err)
+	}
+	b, row, err := d.SignIn(ctx, anna)
+	if err != nil || !row.Disabled {
+		t.Fatalf("disabled: %v, %v", row, err)
+	}
+	b.Release()
+	d.Unbind(ctx, a, one)
+	signIn("new", 1).Release()
+}
