@@ -288,6 +288,7 @@ type part struct {
 	owner   AccountID
 	entries []entry
 	cursor  ID // zero but in the last part
+	last    bool
 }
 
 // parts cuts the tails of g, owner by owner. The two entries of a message to
@@ -305,7 +306,7 @@ func (g *generation) parts() []part {
 			out = append(out, part{owner: o, entries: rest[:n]})
 			rest = rest[n:]
 		}
-		out = append(out, part{owner: o, entries: rest, cursor: t.cursor})
+		out = append(out, part{owner: o, entries: rest, cursor: t.cursor, last: true})
 	}
 	return out
 }
@@ -356,10 +357,12 @@ func (b *behind) drop(g *generation, parts []part) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range parts {
-		t := g.tails[p.owner]
-		if t.entries = t.entries[len(p.entries):]; len(t.entries) == 0 {
+		if p.last {
 			delete(g.tails, p.owner)
+			continue
 		}
+		t := g.tails[p.owner]
+		t.entries = t.entries[len(p.entries):]
 	}
 }
 
