@@ -79,7 +79,7 @@ func Gone(text string) *Error { return &Error{Type: Cancel, Condition: "gone", T
 
 // InternalServerError: a fault of ours; the cause goes to the log, not here.
 func InternalServerError(text string) *Error {
-	return &Error{Type: Wait, Condition: "internal-server-error", Text: text}
+	return &Error{Type: Cancel, Condition: "internal-server-error", Text: text}
 }
 
 // ItemNotFound: no such address or item.

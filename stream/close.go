@@ -31,6 +31,9 @@ func (c *Conn) abort(err error) { c.close(err, true) }
 
 // close notes why the stream ends; the first reason stands.
 func (c *Conn) close(err error, quiet bool) {
+	if se, ok := err.(*Error); ok && se == nil {
+		err = nil
+	}
 	c.emu.Lock()
 	if c.state.Load()&stClosing != 0 {
 		c.emu.Unlock()
@@ -51,9 +54,9 @@ func (c *Conn) close(err error, quiet bool) {
 		_ = c.under.SetReadDeadline(past)
 		_ = c.under.SetWriteDeadline(time.Now().Add(c.p.opt.Linger))
 	}
-	if c.state.Load()&stServed == 0 {
-		c.state.Or(stEnded)
-		c.shut()
+	if c.state.Load()&stServed == 0 { // refused at the door: it is told why all the same
+		c.start = nil
+		c.Serve(Handler{})
 		return
 	}
 	c.wake(0, 0)

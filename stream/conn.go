@@ -125,7 +125,9 @@ func (c *Conn) Serve(h Handler) {
 	if err := c.p.add(c); err != nil {
 		c.state.Or(stEnded | stClosing)
 		c.shut()
-		go c.h.Closed(err)
+		if h.Closed != nil {
+			go h.Closed(err)
+		}
 		return
 	}
 	c.state.Or(stReady)

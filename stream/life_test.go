@@ -510,6 +510,30 @@ func TestChurn(t *testing.T) {
 	}
 }
 
+// TestRefused: a connection that is closed before it is served is told why.
+func TestRefused(t *testing.T) {
+	p := newPoller(t, stream.Options{})
+	for _, mode := range modes {
+		s := listen(t, mode, p, func(c *stream.Conn) {
+			if mode == "tls" { // nobody could read it before the handshake
+				c.Serve(stream.Handler{Item: func(*stream.Item) error { return &stream.Error{Condition: stream.ResourceConstraint} }})
+				return
+			}
+			c.Close(&stream.Error{Condition: stream.ResourceConstraint})
+		})
+		c := newPeer(dial(t, s))
+		if err := c.Write(stream.AppendHeader(nil, stream.Header{To: "x"}, c.WebSocket())); err != nil {
+			t.Fatal(err)
+		}
+		c.expect(t, "open")
+		c.expect(t, "resource-constraint")
+		c.expect(t, "close")
+		if err := c.end(t); err != nil {
+			t.Error(mode, err)
+		}
+	}
+}
+
 func TestPollerClose(t *testing.T) {
 	p, err := stream.NewPoller(stream.Options{})
 	if err != nil {
