@@ -48,6 +48,7 @@ type conn struct {
 type setup struct {
 	open    bool // a header was read and answered
 	sasl    *sasl.Server
+	guess   bool // the exchange has come to where a wrong password fails
 	tries   int
 	pending *presence.Account // of the exchange under way; held
 	account *presence.Account // signed in; held

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bearhug/bearhug/jid"
@@ -165,7 +166,9 @@ func (c *conn) exchange(mech, initial string) error {
 	if err != nil {
 		return c.refuse(err)
 	}
-	s.sasl = srv
+	// The first message of SCRAM proves nothing: what fails there (a channel
+	// binding that is unknown here) is no guess at a password.
+	s.sasl, s.guess = srv, !strings.HasPrefix(mech, "SCRAM-")
 	var in []byte
 	if initial != "" {
 		if in, err = decode(initial); err != nil {
@@ -195,6 +198,7 @@ func (c *conn) step(in []byte) error {
 	}
 	x := new(stanza.XML)
 	if !done {
+		s.guess = true
 		x.Element("challenge", base64.StdEncoding.EncodeToString(out), "xmlns", nsSASL)
 		return c.stream.Write(x.Bytes())
 	}
@@ -288,8 +292,8 @@ func (c *conn) drop() {
 	}
 }
 
-// refuse tells a failed exchange. Failures are counted by address; all look
-// alike whether the account exists or not.
+// refuse tells a failed exchange. Wrong passwords are counted by address; all
+// failures look alike whether the account exists or not.
 func (c *conn) refuse(err error) error {
 	s := c.setup
 	s.sasl = nil
@@ -301,7 +305,7 @@ func (c *conn) refuse(err error) error {
 	switch {
 	case f.Condition == sasl.TemporaryAuthFailure && f.Cause != nil:
 		c.server.Log.Error("sign-in not decided", "address", c.address, "cause", f.Cause)
-	case f.Condition == sasl.NotAuthorized:
+	case f.Condition == sasl.NotAuthorized && s.guess:
 		c.server.failures.Add(1)
 		c.server.budget.fail(c.address)
 	}
