@@ -92,6 +92,9 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 	if err != nil {
 		return err
 	}
+	if paged := s.PagedTo(); last.Less(paged) {
+		last = paged
+	}
 	number := r.Board.Number(r.features.archive, a.Org)
 	for {
 		page, err := r.Archive.Undelivered(ctx, a.Org, a.ID, last)

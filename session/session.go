@@ -66,8 +66,9 @@ type Session struct {
 	sm      *management // nil until enabled
 	csi     *inactive   // nil while the client is active
 	ended   bool
-	cut     time.Time // since when it has no stream
-	catchup *held     // messages that wait until the delivery log has been read
+	paged   stanza.ArchiveID // how far the client has read its archive by itself
+	cut     time.Time        // since when it has no stream
+	catchup *held            // messages that wait until the delivery log has been read
 }
 
 // An outbox is what waits to be written.
@@ -266,6 +267,23 @@ func (s *Session) Ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ended
+}
+
+// Paged notes that the client has read its archive up to id (XEP-0313): what
+// it has read is not replayed to it. PagedTo tells how far that is.
+func (s *Session) Paged(id stanza.ArchiveID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.paged.Less(id) {
+		s.paged = id
+	}
+}
+
+// PagedTo is the id given to Paged last, zero when there was none.
+func (s *Session) PagedTo() stanza.ArchiveID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paged
 }
 
 // Detached returns since when the session waits without a stream.

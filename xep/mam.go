@@ -152,6 +152,7 @@ func (m *mam) answer(c *router.Ctx, iq *stanza.Stanza, q *mamQuery) error {
 	}
 	w := stanza.ResultOf(iq, mamFin(page))
 	w.ID = cursor
+	c.Session.Paged(cursor)
 	c.Send(w)
 	return nil
 }
