@@ -8,6 +8,7 @@
 package roster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -168,7 +169,7 @@ func (ro *Roster) Items() ([]*Item, uint64) {
 }
 
 // Since returns what changed after the given version, the latest change of
-// each contact. full is true when that is not known any more; the whole
+// each contact, the oldest first. full is true when that is not known any more; the whole
 // roster must be sent then.
 func (ro *Roster) Since(ctx context.Context, version uint64) (changes []Change, full bool, err error) {
 	ro.edit.Lock()
@@ -191,6 +192,7 @@ func (ro *Roster) Since(ctx context.Context, version uint64) (changes []Change, 
 		}
 		changes = append(changes, Change{Item: *it, Removed: row.Removed || !it.Listed, Version: row.Version})
 	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Version, b.Version) })
 	return changes, false, nil
 }
 

@@ -75,7 +75,7 @@ func (b *blocker) block(c *router.Ctx, iq *stanza.Stanza) error {
 		return stanza.BadRequest("whom to block?")
 	}
 	limit := b.host.Board.Dial("blocking.items").Int(c.Org)
-	added, err := b.change(c, func(list presence.Blocklist) error {
+	changed, err := b.change(c, func(list presence.Blocklist) error {
 		for _, j := range jids {
 			list[j] = struct{}{}
 		}
@@ -91,7 +91,7 @@ func (b *blocker) block(c *router.Ctx, iq *stanza.Stanza) error {
 		return err
 	}
 	b.push(c, "block", jids)
-	return b.part(c, added, true)
+	return b.part(c, changed)
 }
 
 func (b *blocker) unblock(c *router.Ctx, iq *stanza.Stanza) error {
@@ -100,7 +100,7 @@ func (b *blocker) unblock(c *router.Ctx, iq *stanza.Stanza) error {
 	if err != nil {
 		return err
 	}
-	removed, err := b.change(c, func(list presence.Blocklist) error {
+	changed, err := b.change(c, func(list presence.Blocklist) error {
 		if len(jids) == 0 { // §3.6: everybody
 			clear(list)
 			return b.host.Store.Unblock(c.Context, c.Org, c.Account.ID, nil)
@@ -117,40 +117,43 @@ func (b *blocker) unblock(c *router.Ctx, iq *stanza.Stanza) error {
 		return err
 	}
 	b.push(c, "unblock", jids)
-	return b.part(c, removed, false)
+	return b.part(c, changed)
+}
+
+// A blockChange is a list before and after, and the addresses in which the two
+// differ.
+type blockChange struct {
+	old, now presence.Blocklist
+	jids     []jid.JID
 }
 
 // change edits a copy of the list, persists it by edit and puts it in place.
-// It returns the addresses that are new in it or gone from it.
-func (b *blocker) change(c *router.Ctx, edit func(presence.Blocklist) error) ([]jid.JID, error) {
+func (b *blocker) change(c *router.Ctx, edit func(presence.Blocklist) error) (d blockChange, err error) {
 	mu := &b.edit[uint64(c.Account.ID)%blockLocks]
 	mu.Lock()
 	defer mu.Unlock()
-	old := presence.Blocklist{}
 	if list := c.Account.Blocked.Load(); list != nil {
-		old = *list
+		d.old = *list
 	}
-	next := maps.Clone(old)
-	if err := edit(next); err != nil {
-		return nil, err
+	if d.now = maps.Clone(d.old); d.now == nil {
+		d.now = make(presence.Blocklist)
 	}
-	if len(next) == 0 {
+	if err := edit(d.now); err != nil {
+		return d, err
+	}
+	if len(d.now) == 0 {
 		c.Account.Blocked.Store(nil)
 	} else {
-		c.Account.Blocked.Store(&next)
+		c.Account.Blocked.Store(&d.now)
 	}
-	var differ []jid.JID
-	for j := range next {
-		if _, ok := old[j]; !ok {
-			differ = append(differ, j)
+	for _, lists := range [][2]presence.Blocklist{{d.now, d.old}, {d.old, d.now}} {
+		for j := range lists[0] {
+			if _, both := lists[1][j]; !both {
+				d.jids = append(d.jids, j)
+			}
 		}
 	}
-	for j := range old {
-		if _, ok := next[j]; !ok {
-			differ = append(differ, j)
-		}
-	}
-	return differ, nil
+	return d, nil
 }
 
 // push tells the resources that asked for the list (§3.4).
@@ -172,38 +175,49 @@ func (b *blocker) push(c *router.Ctx, name string, jids []jid.JID) {
 	}
 }
 
-// part makes presence follow: those who are blocked see the person go, those
-// who are blocked no more see them again. A domain stands for the contacts in
-// it; the address of one resource does not concern presence.
-func (b *blocker) part(c *router.Ctx, jids []jid.JID, blocked bool) error {
-	domains := make(presence.Blocklist)
-	for _, j := range jids {
+// part makes presence follow: those who are blocked now see the person go,
+// those who are blocked no more see them again. A domain stands for the
+// contacts in it; the address of one resource does not concern presence.
+func (b *blocker) part(c *router.Ctx, d blockChange) error {
+	contacts := make([]jid.JID, 0, len(d.jids))
+	domains := false
+	for _, j := range d.jids {
 		switch {
 		case j.Local() != "" && j.IsBare():
-			c.Directory.Part(c.Account, j, blocked)
-		case j.Local() == "" && j.IsBare():
-			domains[j] = struct{}{}
+			contacts = append(contacts, j)
+		case j.IsBare():
+			domains = true
 		}
 	}
-	if len(domains) == 0 {
-		return nil
+	if domains {
+		known, err := b.contacts(c.Context, c.Account)
+		if err != nil {
+			return err
+		}
+		contacts = append(contacts, known...)
 	}
-	return b.partContacts(c.Context, c, &domains, blocked)
-}
-
-func (b *blocker) partContacts(ctx context.Context, c *router.Ctx, domains *presence.Blocklist, blocked bool) error {
-	ro, err := c.Account.Roster(ctx)
-	if err != nil {
-		return err
-	}
-	defer b.host.Rosters.Close(ro)
-	items, _ := ro.Items()
-	for _, it := range items {
-		if domains.Has(it.JID) {
-			c.Directory.Part(c.Account, it.JID, blocked)
+	told := make(map[jid.JID]bool)
+	for _, j := range contacts {
+		if blocked := d.now.Has(j); blocked != d.old.Has(j) && !told[j] {
+			told[j] = true
+			c.Directory.Part(c.Account, j, blocked)
 		}
 	}
 	return nil
+}
+
+func (b *blocker) contacts(ctx context.Context, a *presence.Account) ([]jid.JID, error) {
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.host.Rosters.Close(ro)
+	items, _ := ro.Items()
+	list := make([]jid.JID, len(items))
+	for i, it := range items {
+		list[i] = it.JID
+	}
+	return list, nil
 }
 
 // blockItems reads the addresses of a request, each once.
