@@ -9,8 +9,8 @@
 // archive.wait, delivery goes ahead and only the acknowledgement waits.
 //
 // Locks: Archive.mu guards the queue; Archive.hand is held while messages are
-// handed over, so that there is one order. Only Message.Queued is
-// called under mu. See docs/locks.md.
+// handed over, so that there is one order; origins.mu guards who sent what.
+// Only Message.Queued is called under mu. See docs/locks.md.
 package archive
 
 import (
@@ -130,8 +130,14 @@ func (a *Archive) wake() {
 }
 
 // Append takes a message. Without a row, and with nothing before it, it is
-// handed back at once. ErrBacklog means that it was not taken.
+// handed back at once. An error means that it was not taken: ErrBacklog, or
+// that what its sender sent before cannot be read.
 func (a *Archive) Append(m *Message) error {
+	if m.Origin != 0 && m.Copies[0].Owner != 0 {
+		if err := a.origins.load(context.Background(), m.Org, m.Copies[0].Owner); err != nil {
+			return err
+		}
+	}
 	a.mu.Lock()
 	if a.busy == 0 && !m.stored() && !a.closed {
 		a.mu.Unlock()

@@ -3,8 +3,11 @@ package archive
 import (
 	"context"
 	"hash/fnv"
+	"slices"
+	"sync"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 )
 
@@ -16,65 +19,116 @@ const recent = 1024
 const maxSenders = 20000
 
 // origins knows the last messages each account has sent. What is forgotten is
-// read from the store again. It is used under Archive.hand.
+// read from the store again: by whoever brings a message (load), so that
+// nobody else waits for it.
 type origins struct {
-	store   *store.Store
+	store *store.Store
+
+	mu      sync.Mutex
 	senders map[store.AccountID]*sent
+	dropped uint64           // how often senders were forgotten
+	settled stanza.ArchiveID // what has a lower id is in the store
 }
 
-// sent holds the origin hashes of one account: a ring and its set.
+// sent is a ring of the origin hashes of one account.
 type sent struct {
 	ring []uint64
 	at   int
-	set  map[uint64]struct{}
+	last stanza.ArchiveID // of a message that is noted; it may not be in the store yet
 }
 
-// seen reports whether the account has sent a message of this origin hash
-// lately, and notes that it has now.
-func (o *origins) seen(ctx context.Context, org feature.Org, owner store.AccountID, hash uint64) (bool, error) {
-	s := o.senders[owner]
-	if s == nil {
+// load makes the account known, reading the store when it is not.
+func (o *origins) load(ctx context.Context, org feature.Org, owner store.AccountID) error {
+	for {
+		o.mu.Lock()
+		known, dropped := o.senders[owner] != nil, o.dropped
+		o.mu.Unlock()
+		if known {
+			return nil
+		}
 		list, err := o.store.RecentOrigins(ctx, org, owner, recent)
 		if err != nil {
-			return false, err
+			return err
 		}
-		s = &sent{set: make(map[uint64]struct{}, len(list)+1)}
-		for i := len(list) - 1; i >= 0; i-- {
-			s.note(list[i].Hash)
+		slices.Reverse(list)
+		if o.keep(owner, &sent{ring: list}, dropped) {
+			return nil
 		}
-		o.keep(owner, s)
 	}
-	if _, ok := s.set[hash]; ok {
-		return true, nil
-	}
-	s.note(hash)
-	return false, nil
 }
 
-func (o *origins) keep(owner store.AccountID, s *sent) {
+// keep enters what was read, unless somebody else has. It returns false when
+// senders were forgotten meanwhile: this one may have been among them, with
+// messages that are newer than what was read.
+func (o *origins) keep(owner store.AccountID, s *sent, dropped uint64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.senders[owner] != nil {
+		return true
+	}
+	if o.dropped != dropped {
+		return false
+	}
 	if o.senders == nil {
 		o.senders = make(map[store.AccountID]*sent)
 	}
 	if len(o.senders) >= maxSenders {
-		for old := range o.senders { // any: it is read again when it is needed
-			delete(o.senders, old)
-			if len(o.senders) < maxSenders-maxSenders/16 {
-				break
-			}
-		}
+		o.forget()
 	}
 	o.senders[owner] = s
+	return true
 }
 
-func (s *sent) note(hash uint64) {
-	s.set[hash] = struct{}{}
+// forget drops some senders: any of which all is in the store.
+func (o *origins) forget() {
+	o.dropped++
+	for old, s := range o.senders {
+		if !o.settled.Less(s.last) {
+			delete(o.senders, old)
+		}
+		if len(o.senders) < maxSenders-maxSenders/16 {
+			return
+		}
+	}
+}
+
+// settle tells that all up to id is in the store.
+func (o *origins) settle(id stanza.ArchiveID) {
+	o.mu.Lock()
+	o.settled = id
+	o.mu.Unlock()
+}
+
+// seen reports whether the account has sent a message of this origin hash
+// lately. If not it has now: by the message that gets id.
+func (o *origins) seen(ctx context.Context, m *Message, id stanza.ArchiveID) (bool, error) {
+	owner := m.Copies[0].Owner
+	for {
+		o.mu.Lock()
+		if s := o.senders[owner]; s != nil {
+			defer o.mu.Unlock()
+			return s.note(m.Origin, id), nil
+		}
+		o.mu.Unlock()
+		if err := o.load(ctx, m.Org, owner); err != nil { // forgotten since Append
+			return false, err
+		}
+	}
+}
+
+// note adds a hash and reports whether it was there.
+func (s *sent) note(hash uint64, id stanza.ArchiveID) bool {
+	if slices.Contains(s.ring, hash) {
+		return true
+	}
+	s.last = id
 	if len(s.ring) < recent {
 		s.ring = append(s.ring, hash)
-		return
+		return false
 	}
-	delete(s.set, s.ring[s.at])
 	s.ring[s.at] = hash
 	s.at = (s.at + 1) % recent
+	return false
 }
 
 // OriginHash identifies a message by whom it goes to and its origin-id.

@@ -88,8 +88,9 @@ func (a *Archive) build(ctx context.Context) *batch {
 
 // row gives a message its id and its rows, unless its sender sent it before.
 func (a *Archive) row(ctx context.Context, b *batch, m *Message) {
+	id := a.ids.next(time.Now())
 	if m.Origin != 0 && m.Copies[0].Owner != 0 {
-		seen, err := a.origins.seen(ctx, m.Org, m.Copies[0].Owner, m.Origin)
+		seen, err := a.origins.seen(ctx, m, id)
 		if err != nil {
 			a.Log.Warn("sent messages cannot be compared", "cause", err)
 		}
@@ -98,7 +99,7 @@ func (a *Archive) row(ctx context.Context, b *batch, m *Message) {
 			return
 		}
 	}
-	m.Wire.ID = a.ids.next(time.Now())
+	m.Wire.ID = id
 	row := store.Message{Org: m.Org, ID: store.ID(m.Wire.ID), Stanza: m.Wire.Stored()}
 	for i := range m.Copies {
 		if m.Copies[i].Owner != 0 {
@@ -122,6 +123,7 @@ func (a *Archive) commit(ctx context.Context, b *batch) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := a.Store.AppendBatch(ctx, &b.rows)
 		if err == nil {
+			a.origins.settle(stanza.ArchiveID(b.rows.Messages[len(b.rows.Messages)-1].ID))
 			return
 		}
 		a.Log.Error("messages are not on disk and not acknowledged; trying again", "messages", len(b.rows.Messages), "cause", err)

@@ -44,8 +44,8 @@ WHERE owner = ? AND peer = ? AND seq > ? AND seq < ? AND (flags & ?) = ? ORDER B
 SELECT seq, dir, peer, flags FROM entry WHERE owner = ? AND dir IN (0, 1) AND seq IN (?...);
 
 -- name: entry-origins   feature: archive   on: primary
-SELECT e.seq, m.rnd, e.origin FROM entry e JOIN message m ON m.seq = e.seq
-WHERE e.owner = ? AND e.dir = 0 AND e.seq < ? ORDER BY e.seq DESC LIMIT ?;
+SELECT seq, origin FROM entry
+WHERE owner = ? AND dir = 0 AND seq < ? ORDER BY seq DESC LIMIT ?;
 
 -- name: entry-some   feature: archive   on: primary
 SELECT dir, seq FROM entry WHERE owner = ? LIMIT ?;

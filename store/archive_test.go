@@ -183,7 +183,7 @@ func (m *model) sameSmall(t *testing.T, s *store.Store, owner store.AccountID, a
 	}
 	var mam []store.Row
 	var ids []store.ID
-	var origins []store.Origin
+	var origins []uint64
 	for _, r := range all {
 		ids = append(ids, r.ID)
 	}
@@ -208,7 +208,7 @@ func (m *model) sameSmall(t *testing.T, s *store.Store, owner store.AccountID, a
 			if c.Owner == owner && c.Flags&store.FlagIn == 0 {
 				sent++
 				if c.Origin != 0 {
-					origins = append(origins, store.Origin{Hash: c.Origin, ID: m.messages[i].ID})
+					origins = append(origins, c.Origin)
 				}
 			}
 		}

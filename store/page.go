@@ -248,22 +248,16 @@ func (s *Store) Bounds(ctx context.Context, org feature.Org, owner AccountID) (f
 	return first, rows[0].ID, nil
 }
 
-// Origin is the origin-id of a message that an owner sent.
-type Origin struct {
-	Hash uint64
-	ID   ID
-}
-
-// RecentOrigins are the origin-ids among the last n messages that owner sent,
-// newest first, hidden ones included.
-func (s *Store) RecentOrigins(ctx context.Context, org feature.Org, owner AccountID, n int) ([]Origin, error) {
-	var out []Origin
+// RecentOrigins are the hashes of the origin-ids among the last n messages
+// that owner sent, newest first, hidden ones included.
+func (s *Store) RecentOrigins(ctx context.Context, org feature.Org, owner AccountID, n int) ([]uint64, error) {
+	var out []uint64
 	below, seen := int64(math.MaxInt64), 0
-	take := func(seq, rnd int64, hash uint64) {
+	take := func(seq int64, hash uint64) {
 		below = seq
 		seen++
 		if hash != 0 {
-			out = append(out, Origin{hash, makeID(seq, rnd)})
+			out = append(out, hash)
 		}
 	}
 	if n <= 0 {
@@ -271,14 +265,14 @@ func (s *Store) RecentOrigins(ctx context.Context, org feature.Org, owner Accoun
 	}
 	s.behind.kept(owner, true, func(e *entry) bool {
 		if e.flags&FlagIn == 0 {
-			take(e.seq, e.rnd, e.origin)
+			take(e.seq, e.origin)
 		}
 		return seen < n
 	})
 	if seen < n {
 		// Older than what memory had: nothing comes twice.
 		if err := s.db.Query(ctx, org, "entry-origins", func(r *db.Row) error {
-			take(r.Int(0), r.Int(1), uint64(r.Int(2)))
+			take(r.Int(0), uint64(r.Int(1)))
 			return nil
 		}, int64(owner), below, n-seen); err != nil {
 			return nil, fmt.Errorf("origins of account %d: %w", owner, err)
