@@ -343,7 +343,7 @@ func derive(mech, password string) (store.Key, error) {
 	}
 	k, err := sasl.Derive(mech, password, iterations, salt)
 	if err != nil {
-		return store.Key{}, fmt.Errorf("the password cannot be used: %w", err)
+		return store.Key{}, err
 	}
 	return store.Key{Mechanism: k.Mechanism, Iterations: k.Iterations, Salt: k.Salt, StoredKey: k.StoredKey, ServerKey: k.ServerKey}, nil
 }

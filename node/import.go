@@ -98,7 +98,7 @@ func ImportUsers(ctx context.Context, c *ops.Caller, file io.Reader, o ImportOpt
 			return ImportReport{Problems: bad}, err
 		}
 	}
-	return sendImport(ctx, c, expand(rows), false, func(done, total int) { o.Progress("rows stored", done, total) })
+	return sendImport(ctx, c, expand(rows), false, func(done, total int) { o.Progress("accounts stored", done, total) })
 }
 
 // expand makes the store's rows, one per key.

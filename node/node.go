@@ -103,6 +103,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.startChat(ctx); err != nil {
+		n.drainChat(ctx) // doors that are open already
 		return errors.Join(fmt.Errorf("start chat: %w", err), n.stopChat(context.WithoutCancel(ctx)))
 	}
 	n.Ops.Collect(n.chatMetrics)
