@@ -63,7 +63,7 @@ func (c *conn) item(it *stream.Item) error {
 	case stream.Open:
 		return c.header(it.Header)
 	case stream.Close:
-		if c.ctx != nil { // contacts are told before the client hears the end
+		if c.ctx != nil && c.current() { // contacts are told before the client hears the end
 			c.server.Router.Leave(c.ctx.Session)
 		}
 		return nil
@@ -239,13 +239,22 @@ func (c *conn) signedIn(it *stream.Item) error {
 	if raw := st.RawFrom(); raw != nil && !c.isOwn(raw) {
 		return stream.NewError(stream.InvalidFrom, "")
 	}
-	c.ctx.Session.Received()
+	if !c.ctx.Session.Received(c.stream) {
+		return nil
+	}
+	defer c.ctx.Session.Routed()
 	if st.Kind == stanza.IQ && st.Type == stanza.Set && st.RawTo() == nil {
 		if payload, ok := st.First(); ok && c.negotiated(st, payload) {
 			return nil
 		}
 	}
 	return c.server.Router.Route(c.ctx, st)
+}
+
+// current reports whether the session has not moved to another stream.
+func (c *conn) current() bool {
+	now := c.ctx.Session.Conn()
+	return now == nil || now == c.stream
 }
 
 // isOwn says whether a 'from' is the client's own, full or bare (RFC 6120

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"github.com/bearhug/bearhug/jid"
@@ -81,14 +82,8 @@ func (r *Router) Resume(a *presence.Account, conn *stream.Conn, previd string, h
 	if s == nil || s.JID.Bare() != a.JID {
 		return nil, handled, known, nil
 	}
-	if settled := s.Settled(); settled != nil {
-		select {
-		case <-settled:
-		case <-time.After(10 * time.Second): // the store does not commit: resume all the same
-		}
-	}
-	old, err := s.Resume(conn, h)
-	if err == session.ErrOver {
+	old, err := resumeSettled(s, conn, h)
+	if errors.Is(err, session.ErrOver) || errors.Is(err, session.ErrUnsettled) {
 		return nil, s.Handled(), true, nil
 	}
 	if err != nil {
@@ -98,6 +93,28 @@ func (r *Router) Resume(a *presence.Account, conn *stream.Conn, previd string, h
 		old.Close(stream.NewError(stream.Conflict, "the session was resumed on another stream"))
 	}
 	return r.Context(a, s), 0, true, nil
+}
+
+// resumeWait is how long a resumption waits for a store that does not commit.
+const resumeWait = 10 * time.Second
+
+// resumeSettled resumes a session once nothing it received is under way.
+func resumeSettled(s *session.Session, conn *stream.Conn, h uint32) (old *stream.Conn, err error) {
+	late := time.NewTimer(resumeWait)
+	defer late.Stop()
+	for {
+		if settled := s.Settled(); settled != nil {
+			select {
+			case <-settled:
+			case <-late.C: // resume all the same
+				return s.Resume(conn, h, true)
+			}
+		}
+		old, err = s.Resume(conn, h, false)
+		if !errors.Is(err, session.ErrUnsettled) {
+			return old, err
+		}
+	}
 }
 
 // Leave ends the session of a client that has closed its stream.

@@ -26,17 +26,25 @@ type inbox struct {
 	told     uint32   // the last h the client was given
 	before   int      // commits under way since before counting began
 	due      bool     // an <a/> is owed
+	routing  bool     // what becomes of the stanza read last is not known yet
+	short    bool     // an <a/> was given that left out the stanza being routed
 	counting bool
 	paused   bool
 }
 
 // handled is the committed prefix: the h of an <a/>.
 func (i *inbox) handled() uint32 {
-	if len(i.waiting) > 0 {
+	switch {
+	case len(i.waiting) > 0:
 		return i.waiting[0] - 1
+	case i.routing:
+		return i.received - 1
 	}
 	return i.received
 }
+
+// settled reports whether nothing that came in is under way.
+func (i *inbox) settled() bool { return len(i.waiting) == 0 && !i.routing }
 
 func (i *inbox) owesAck() bool { return i.counting && i.due }
 
@@ -46,16 +54,47 @@ func (i *inbox) takeAck() []byte {
 	}
 	i.due = false
 	i.told = i.handled()
+	i.short = i.routing
 	b := append(make([]byte, 0, 64), "<a xmlns='urn:xmpp:sm:3' h='"...)
 	b = strconv.AppendUint(b, uint64(i.told), 10)
 	return append(b, "'/>"...)
 }
 
-// Received counts a stanza that was read from the stream.
-func (s *Session) Received() {
+// Received counts a stanza that was read from conn. Until Routed it counts as
+// unhandled: it may yet have to wait for a commit. It returns false when the
+// session has moved to another stream: then the client sends the stanza there.
+func (s *Session) Received(conn *stream.Conn) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != conn && s.conn != nil {
+		return false
+	}
 	s.in.received++
-	s.mu.Unlock()
+	s.in.routing = true
+	return true
+}
+
+// Routed tells that the stanza read last is handled, or awaited.
+func (s *Session) Routed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in.routing = false
+	if s.in.short {
+		s.in.short = false
+		if s.in.handled() != s.in.told {
+			s.in.due = true
+			s.wake()
+		}
+	}
+	s.settle()
+}
+
+// settle tells who waits for it that nothing is under way.
+func (s *Session) settle() {
+	if s.sm != nil && s.sm.settled != nil && s.in.settled() {
+		close(s.sm.settled)
+		s.sm.settled = nil
+	}
 }
 
 // Await notes that the stanza read last is complete only when its commit is
@@ -94,10 +133,7 @@ func (s *Session) Committed() {
 			s.conn.Resume()
 		}
 	}
-	if len(s.in.waiting) == 0 && s.sm != nil && s.sm.settled != nil {
-		close(s.sm.settled)
-		s.sm.settled = nil
-	}
+	s.settle()
 }
 
 // management is what stream management keeps while it is enabled.
@@ -231,12 +267,12 @@ func tooHigh(h, sent uint32) *stream.Error {
 	return e
 }
 
-// Settled returns a channel that is closed when no message of the session
-// waits for its commit any more; nil when none does.
+// Settled returns a channel that is closed when nothing that the session
+// received is under way or waits for its commit; nil when that is so already.
 func (s *Session) Settled() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sm == nil || len(s.in.waiting) == 0 {
+	if s.sm == nil || s.in.settled() {
 		return nil
 	}
 	if s.sm.settled == nil {
@@ -255,14 +291,25 @@ func (s *Session) Handled() uint32 {
 // ErrOver is returned when a session that is to be resumed is over.
 var ErrOver = errors.New("session is over")
 
+// ErrUnsettled is returned when a session that is to be resumed has something
+// under way.
+var ErrUnsettled = errors.New("session has something under way")
+
 // Resume moves the session to a new stream (XEP-0198 §5): what the client's h
 // covers is forgotten, the rest is sent again behind <resumed/>. The old
-// stream, if it still lives, is returned for the caller to close.
-func (s *Session) Resume(conn *stream.Conn, h uint32) (old *stream.Conn, err error) {
+// stream, if it still lives, is returned for the caller to close. With force
+// what waits for its commit is not waited for: the client sends it again.
+func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.Conn, err error) {
 	s.mu.Lock()
-	if s.ended || s.sm == nil || s.out.end != nil {
+	switch {
+	case s.ended || s.sm == nil || s.out.end != nil:
+		err = ErrOver
+	case s.in.routing || len(s.in.waiting) > 0 && !force:
+		err = ErrUnsettled
+	}
+	if err != nil {
 		s.mu.Unlock()
-		return nil, ErrOver
+		return nil, err
 	}
 	done, err := s.sm.ack(h)
 	if err != nil {
@@ -275,6 +322,10 @@ func (s *Session) Resume(conn *stream.Conn, h uint32) (old *stream.Conn, err err
 		conn.Pause()
 	}
 	s.in.told = s.in.handled()
+	// Counting goes on where the client will: at what it is told now.
+	s.in.received = s.in.told
+	s.in.before += len(s.in.waiting)
+	s.in.waiting, s.in.short = nil, false
 	s.sm.requested, s.sm.since = false, 0
 	s.csi = nil
 	var b bytes.Buffer

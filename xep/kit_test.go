@@ -148,7 +148,10 @@ func (h *house) connect(address string, scope ...string) *person {
 			if it.Kind != stream.Stanza {
 				return nil
 			}
-			c.Session.Received()
+			if !c.Session.Received(server) {
+				return nil
+			}
+			defer c.Session.Routed()
 			return h.router.Route(c, it.Stanza)
 		},
 		Closed: func(error) {
