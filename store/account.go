@@ -161,6 +161,7 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 		return err
 	})
 	if errors.Is(err, db.ErrDuplicate) {
+		// Of the name, not of the id: ids of two processes hardly meet.
 		err = ErrExists
 	}
 	if err != nil {

@@ -84,6 +84,34 @@ func TestOrgs(t *testing.T) {
 	})
 }
 
+// TestNumbersTogether: what is numbered by counting is numbered once, however
+// many ask at a time.
+func TestNumbersTogether(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		s, ctx := open(t), context.Background()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		orgs, versions, ids := map[feature.Org]bool{}, map[uint64]bool{}, map[store.AccountID]bool{}
+		for i := range 16 {
+			wg.Go(func() {
+				org, err1 := s.AddOrg(ctx, fmt.Sprint(i, ".example"))
+				v, err2 := s.SetLever(ctx, store.LeverRow{Name: fmt.Sprint("l", i%3)})
+				id, err3 := s.CreateAccount(ctx, org, "x", nil)
+				if err := errors.Join(err1, err2, err3); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				orgs[org], versions[v], ids[id] = true, true, true
+			})
+		}
+		wg.Wait()
+		if len(orgs) != 16 || len(versions) != 16 || len(ids) != 16 {
+			t.Errorf("%d %d %d", len(orgs), len(versions), len(ids))
+		}
+	})
+}
+
 // TestDifferentPeople: what a collation would take for one is two.
 func TestDifferentPeople(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {

@@ -58,6 +58,9 @@ func (s *Store) SetLever(ctx context.Context, row LeverRow) (version uint64, err
 		return 0, fmt.Errorf("set lever %q: a name has 1 to 128 bytes", row.Name)
 	}
 	err = s.db.Write(ctx, row.Org, func(tx *db.Tx) error {
+		if err := lock(tx, "lever"); err != nil {
+			return err
+		}
 		if err := tx.Query("lever-top", func(r *db.Row) error {
 			version = uint64(r.Int(0)) + 1
 			return nil

@@ -37,6 +37,9 @@ func (s *Store) AddOrg(ctx context.Context, domain string) (feature.Org, error) 
 	}
 	var id feature.Org
 	err := s.db.Write(ctx, 0, func(tx *db.Tx) error {
+		if err := lock(tx, "org"); err != nil {
+			return err
+		}
 		if err := tx.Query("org-top", func(r *db.Row) error {
 			id = feature.Org(r.Int(0)) + 1
 			return nil
@@ -53,6 +56,13 @@ func (s *Store) AddOrg(ctx context.Context, domain string) (feature.Org, error) 
 		return 0, fmt.Errorf("add organisation %s: %w", domain, err)
 	}
 	return id, nil
+}
+
+// lock makes transactions that number something by what is there already come
+// one after the other: on MariaDB the row of the tick is locked until the end.
+func lock(tx *db.Tx, name string) error {
+	_, err := tx.Exec("tick-raise", name, 0)
+	return err
 }
 
 // Secret is a random value of size bytes that was made when it was first asked
