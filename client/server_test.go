@@ -26,7 +26,6 @@ type fakeServer struct {
 	t    testing.TB
 	tls  *tls.Config // nil: STARTTLS is not offered
 	keys sasl.Keys
-	noSM bool
 
 	mu       sync.Mutex
 	handled  uint32   // stanzas since enable, guarded by mu

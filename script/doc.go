@@ -37,6 +37,7 @@
 //	  exists: yes|no        whether the account is made before the play, default yes
 //	  host: 1|2             which of the script's two organisations, default 1
 //	  password: TEXT        what this person says; the account's own is always right unless this is given
+//	  token: any|only NAME  signs in with a bearer token; the second kind is good for talking to NAME only
 //	  resource: TEXT        asked for at bind; none by default: the server makes one
 //	  transport: tcp|starttls|tls|ws|wss    default tcp: STARTTLS only where the server insists
 //	  mechanism: NAME       the only SASL mechanism to use

@@ -91,7 +91,7 @@ func (p *parser) header() error {
 			return p.fail(n, "no line of dashes: nothing separates the header from the play")
 		}
 		if isRule(l) {
-			return p.bondsKnown()
+			return p.namesKnown()
 		}
 		if strings.HasPrefix(l, "[") && strings.HasSuffix(l, "]") {
 			if err := p.person(l[1:len(l)-1], n); err != nil {
@@ -130,7 +130,15 @@ func (p *parser) entry(key, val string, n int) error {
 	return nil
 }
 
-func (p *parser) bondsKnown() error {
+func (p *parser) namesKnown() error {
+	for _, q := range p.s.People {
+		if q.Token == "" || q.Token == "any" {
+			continue
+		}
+		if peer := p.s.Person(q.Token); peer == nil || peer.Account == "" {
+			return p.fail(q.Line, "token: is 'any' or 'only NAME', not %q", q.Token)
+		}
+	}
 	for _, b := range p.s.Bonds {
 		for _, name := range []string{b.A, b.B} {
 			q := p.s.Person(name)
@@ -198,6 +206,8 @@ func (q *Person) set(key, val string) string {
 		}
 	case "mechanism":
 		q.Mechanism = val
+	case "token":
+		q.Token = strings.TrimPrefix(val, "only ")
 	case "lang":
 		q.Lang = val
 	case "declares":
@@ -217,8 +227,8 @@ func (q *Person) set(key, val string) string {
 			q.Exists = val == "yes"
 		}
 	default:
-		return fmt.Sprintf("unknown option %q: account, exists, host, password, resource, transport, mechanism, lang, "+
-			"declares, sm", key)
+		return fmt.Sprintf("unknown option %q: account, exists, host, password, token, resource, transport, "+
+			"mechanism, lang, declares, sm", key)
 	}
 	return ""
 }

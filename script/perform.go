@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bearhug/bearhug/client"
+	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -61,7 +62,11 @@ func (p *player) arrive(ctx context.Context, a *actor, st *Step) error {
 	if a.c != nil {
 		return fmt.Errorf("%s is connected already", a.p.Name)
 	}
-	c, err := client.Dial(ctx, p.config(a))
+	cfg := p.config(a)
+	if err := p.token(ctx, a, &cfg); err != nil {
+		return err
+	}
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -89,6 +94,21 @@ func (p *player) arrive(ctx context.Context, a *actor, st *Step) error {
 		return p.resume(ctx, a, st)
 	}
 	return nil
+}
+
+// token has a person who signs in with a token do so.
+func (p *player) token(ctx context.Context, a *actor, cfg *client.Config) error {
+	if a.p.Token == "" {
+		return nil
+	}
+	var peer jid.JID
+	if q := p.s.Person(a.p.Token); q != nil {
+		peer = p.cast[q].jid
+	}
+	var err error
+	cfg.Password, cfg.Keys = "", nil
+	cfg.Token, err = p.t.Token(ctx, a.jid, peer)
+	return err
 }
 
 func (p *player) open(ctx context.Context, a *actor) error {
@@ -468,10 +488,15 @@ func (p *player) bound() []*actor {
 	return out
 }
 
-// trip is a headline from a to a: it comes back after all that a sent before has been delivered.
+// trip is a headline from a to a: it comes back after all that a sent before has been delivered. Who may talk to one
+// peer only asks the server instead.
 func (p *player) trip(ctx context.Context, a *actor) error {
 	p.sync++
 	id := "sync-" + strconv.Itoa(p.sync)
+	if a.p.Token != "" && a.p.Token != "any" {
+		_, err := a.c.Request(ctx, stanza.Get, jid.JID{}, []byte("<ping xmlns='urn:xmpp:ping'/>"))
+		return err
+	}
 	err := a.c.Send([]byte("<message xmlns='" + nsClient + "' type='headline' id='" + id + "' to='" +
 		escapeAttr(a.c.JID().String()) + "'><body>" + id + "</body><no-store xmlns='urn:xmpp:hints'/></message>"))
 	if err != nil {
@@ -545,7 +570,7 @@ func (p *player) bond(ctx context.Context, b Bond) error {
 // extra is another session of somebody's account, available.
 func (p *player) extra(ctx context.Context, a *actor) (*actor, error) {
 	q := *a.p
-	q.Resource, q.Password, q.Transport, q.Mechanism = "", "", TCP, ""
+	q.Resource, q.Password, q.Transport, q.Mechanism, q.Token = "", "", TCP, "", ""
 	b := &actor{p: &q, jid: a.jid, host: a.host, bound: true}
 	var err error
 	if b.c, err = client.Connect(ctx, p.config(b), nil); err != nil {

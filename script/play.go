@@ -27,6 +27,10 @@ type Target struct {
 
 	Rename func(local string) string // nil: accounts are called what the script calls them
 
+	// Token gives a bearer token (RFC 7628) of an account, good for one peer only where peer is not zero. nil: scripts
+	// with tokens are not played.
+	Token func(ctx context.Context, account, peer jid.JID) (string, error)
+
 	Restart  func(ctx context.Context) error // nil: scripts that restart the server are not played
 	Patience time.Duration                   // how long something expected may take; 0 is 30 s
 }
@@ -137,6 +141,9 @@ func (p *player) possible() error {
 	for _, q := range p.s.People {
 		if _, err := p.server(q); err != nil {
 			return err
+		}
+		if q.Token != "" && p.t.Token == nil {
+			return fmt.Errorf("%w: bearer tokens", ErrCannotPlay)
 		}
 	}
 	return nil

@@ -49,6 +49,7 @@ type Person struct {
 	Transport Transport
 	Mechanism string
 	Lang      string
+	Token     string // "any" for a bearer token, or the Person it is good for alone; "" signs in with the password
 	Declares  string // further namespace declarations of the stream header, as attributes
 	SM        bool
 	Exists    bool // its account is made before the play

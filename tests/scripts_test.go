@@ -179,7 +179,7 @@ func (h *house) open(r *room, n int, s *script.Script) error {
 		WSS: "wss://" + r.addr("http-tls") + "/xmpp-websocket",
 		// Certificates are self-signed here; that they fit the domain is tested in package node.
 		Trust: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // loopback, self-signed
-		Hosts: r.hosts, Create: r.create,
+		Hosts: r.hosts, Create: r.create, Token: r.token,
 	}
 	if s.Restarts() {
 		r.target.Restart = r.restart
@@ -232,6 +232,14 @@ func (r *room) hosts(ctx context.Context) (first, second string, err error) {
 
 func (r *room) create(ctx context.Context, account jid.JID, password string) error {
 	return r.call(ctx, ops.Request{Op: "user.add", Args: node.User{JID: account.String(), Password: password}})
+}
+
+func (r *room) token(ctx context.Context, account, peer jid.JID) (string, error) {
+	var out node.Token
+	err := node.Do(ctx, r.cfg, false, ops.Request{
+		Op: "user.token", Args: node.Token{JID: account.String(), Scope: peer.String(), TTL: 10 * time.Minute},
+	}, &out)
+	return out.Token, err
 }
 
 // call is what the commands do: over the control socket.
