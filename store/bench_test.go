@@ -133,3 +133,137 @@ func BenchmarkArchive(b *testing.B) {
 	st := s.DB().Stats()
 	b.ReportMetric(float64(st.WriterLongest)/1e3, "longest-hold-us")
 }
+
+// BenchmarkReads: one owner with BEARHUG_ROWS rows (1,000,000) of 1,000 peers,
+// the first of whom wrote 1 in 1,000.
+func BenchmarkReads(b *testing.B) {
+	s, ctx := storetest.Open(b), context.Background()
+	org, err := s.AddOrg(ctx, "example.org")
+	if err != nil {
+		b.Fatal(err)
+	}
+	owner, err := s.CreateAccount(ctx, org, "owner", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newWorld(1000, 7)
+	w.people[0] = owner
+	rows := number("BEARHUG_ROWS", 1_000_000)
+	var ids []store.ID
+	for n := 0; n < rows; n += 1000 {
+		batch := w.batch(1000)
+		for i := range batch.Messages {
+			m := &batch.Messages[i]
+			in := store.Flags(w.rnd.IntN(2)) * store.FlagIn
+			m.Copies = []store.Copy{{Owner: owner, Peer: w.peers[w.rnd.IntN(1000)], Flags: store.FlagBody | in, Origin: 1}}
+		}
+		batch.Cursors = nil
+		ids = append(ids, batch.Messages[0].ID)
+		if err := s.AppendBatch(ctx, batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Flush(ctx); err != nil {
+		b.Fatal(err)
+	}
+	check := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	page := func(q store.PageQuery) func(*testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				q.Owner, q.Limit = owner, 50
+				if !q.Backward {
+					q.After = ids[w.rnd.IntN(len(ids))]
+				}
+				rows, _, err := s.Page(ctx, org, q)
+				check(err)
+				if len(rows) == 0 && q.Peer == 0 {
+					b.Fatal("nothing")
+				}
+			}
+		}
+	}
+	b.Run("page", page(store.PageQuery{MAMOnly: true}))
+	b.Run("last", page(store.PageQuery{MAMOnly: true, Backward: true}))
+	b.Run("peer", page(store.PageQuery{MAMOnly: true, Peer: w.peers[0]}))
+	b.Run("peer-last", page(store.PageQuery{MAMOnly: true, Peer: w.peers[0], Backward: true}))
+	b.Run("undelivered", page(store.PageQuery{Undelivered: true}))
+	b.Run("account", func(b *testing.B) {
+		for b.Loop() {
+			a, err := s.Account(ctx, org, "owner")
+			check(err)
+			if !a.Undelivered {
+				b.Fatal("nothing waits")
+			}
+		}
+	})
+	b.Run("bounds", func(b *testing.B) {
+		for b.Loop() {
+			_, _, err := s.Bounds(ctx, org, owner)
+			check(err)
+		}
+	})
+	b.Run("origins", func(b *testing.B) {
+		for b.Loop() {
+			_, err := s.RecentOrigins(ctx, org, owner, 100)
+			check(err)
+		}
+	})
+	b.Run("conversations", func(b *testing.B) {
+		for b.Loop() {
+			_, err := s.Conversations(ctx, org, owner, store.ID{}, 50)
+			check(err)
+		}
+	})
+}
+
+// BenchmarkImport: 100,000 accounts with keys while archive batches of 20 are
+// acknowledged every 10 ms; how long both take.
+func BenchmarkImport(b *testing.B) {
+	for b.Loop() {
+		url := os.Getenv("BEARHUG_BENCH_URL")
+		if url == "" {
+			url = "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
+		}
+		s, ctx, w := storetest.OpenURL(b, url), context.Background(), newWorld(1000, 7)
+		if _, err := s.AddOrg(ctx, "example.org"); err != nil {
+			b.Fatal(err)
+		}
+		rows := importRows(100_000, "example.org")
+		stop, ended := make(chan struct{}), make(chan []time.Duration)
+		go func() {
+			var took []time.Duration
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-stop:
+					ended <- took
+					return
+				case <-tick.C:
+				}
+				start := time.Now()
+				if err := s.AppendBatch(ctx, w.batch(20)); err != nil {
+					b.Error(err)
+				}
+				took = append(took, time.Since(start))
+			}
+		}()
+		start := time.Now()
+		res, err := s.Import(ctx, rows, store.ImportOptions{})
+		if err != nil || res.Accounts != 100_000 {
+			b.Fatal(res, err)
+		}
+		b.ReportMetric(time.Since(start).Seconds(), "s/import")
+		close(stop)
+		took := <-ended
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us/batch")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us/batch")
+		b.ReportMetric(float64(s.DB().Stats().WriterOver), "holds-over-20ms")
+		b.ReportMetric(float64(s.DB().Stats().WriterLongest)/1e3, "longest-hold-us")
+	}
+}
