@@ -128,10 +128,7 @@ func (c *Control) Listen(path string) error {
 		return fmt.Errorf("open control socket %s: %w", path, err)
 	}
 	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := os.Chmod(fresh, 0o600); err == nil {
-		err = os.Rename(fresh, path)
-	}
-	if err != nil {
+	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
 		ln.Close()
 		return fmt.Errorf("open control socket %s: %w", path, err)
 	}
