@@ -55,8 +55,8 @@ func FirstID(t time.Time) (id stanza.ArchiveID) {
 	switch {
 	case ms < 0:
 		return id
-	case ms >= 1<<48:
-		ms = 1<<48 - 1
+	case ms >= 1<<47: // past it the number is negative for a database
+		ms = 1<<47 - 1
 	}
 	binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16)
 	return id

@@ -195,10 +195,12 @@ func (p *person) next() string {
 	select {
 	case s := <-p.got:
 		return s
+	case err := <-p.end:
+		p.tb.Fatalf("%s: the stream ended: %v", p.jid, err)
 	case <-time.After(patience):
 		p.tb.Fatalf("%s: nothing came", p.jid)
-		return ""
 	}
+	return ""
 }
 
 // like makes a pattern, with … for anything, an expression.
@@ -237,7 +239,7 @@ func (p *person) skipTo(pattern string) []string {
 func (p *person) nothing() {
 	p.tb.Helper()
 	id := fmt.Sprintf("barrier-%d", p.n.Add(1))
-	p.send("<message type='headline' to='%s' id='%s'/>", p.jid, id)
+	p.send("<message type='headline' to='%s' id='%s'/>", stanza.AppendEscaped(nil, p.jid.String()), id)
 	if s := p.next(); !strings.Contains(s, id) {
 		p.tb.Fatalf("%s: nothing should have come, got %s", p.jid, s)
 	}
@@ -247,7 +249,7 @@ func (p *person) nothing() {
 func (p *person) settle() {
 	p.tb.Helper()
 	id := fmt.Sprintf("barrier-%d", p.n.Add(1))
-	p.send("<message type='headline' to='%s' id='%s'/>", p.jid, id)
+	p.send("<message type='headline' to='%s' id='%s'/>", stanza.AppendEscaped(nil, p.jid.String()), id)
 	p.skipTo("…" + id + "…")
 }
 
@@ -270,7 +272,7 @@ func (p *person) ask(typ, to, payload string) string {
 func (p *person) wantError(typ, to, payload, condition string) {
 	p.tb.Helper()
 	if s := p.ask(typ, to, payload); !strings.Contains(s, "type='error'") || !strings.Contains(s, "<"+condition+" ") {
-		p.tb.Errorf("%s asks %s %s %s\nwant %s\ngot  %s", p.jid, typ, to, payload, condition, s)
+		p.tb.Errorf("%s asks %s %s %.500s\nwant %s\ngot  %s", p.jid, typ, to, payload, condition, s)
 	}
 }
 
@@ -279,7 +281,7 @@ func (p *person) wantResult(typ, to, payload, inside string) string {
 	p.tb.Helper()
 	s := p.ask(typ, to, payload)
 	if !strings.Contains(s, "type='result'") || !strings.Contains(s, inside) {
-		p.tb.Errorf("%s asks %s %s %s\nwant %s\ngot  %s", p.jid, typ, to, payload, inside, s)
+		p.tb.Errorf("%s asks %s %s %.500s\nwant %s\ngot  %s", p.jid, typ, to, payload, inside, s)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bearhug/bearhug/archive"
@@ -24,6 +25,7 @@ const (
 )
 
 const (
+	mamTurns      = 64
 	maxMAMWaiting = 256              // queries of a node that may wait for room in a mailbox
 	mamPatience   = 30 * time.Second // how long one waits
 	mamStamp      = "2006-01-02T15:04:05.000Z"
@@ -33,7 +35,8 @@ const (
 // is cut short is a page that is not complete, and the client asks for the rest.
 type mam struct {
 	host    *router.Host
-	waiting chan struct{} // holds one token per query that waits
+	waiting chan struct{}        // holds one token per query that waits
+	turn    [mamTurns]sync.Mutex // by account; held while a page is put into a mailbox that has room
 }
 
 // MAM lets people read their archive (XEP-0313), page by page (XEP-0059).
@@ -91,11 +94,24 @@ func (m *mam) query(c *router.Ctx, iq *stanza.Stanza) error {
 	if q.Limit = q.bySize; q.Limit == 0 {
 		q.Limit = int(m.host.Board.Dial("mam.page").Int(c.Org))
 	}
-	room := c.Session.Room()
+	room, err := m.now(c, iq, q)
 	if room == nil {
-		return m.answer(c, iq, q)
+		return err
 	}
 	return m.later(c, iq, q, room)
+}
+
+// now answers if the mailbox has room; else it returns what tells of it. Of
+// several queries of an account one has its turn, so that they do not fill the
+// same room.
+func (m *mam) now(c *router.Ctx, iq *stanza.Stanza, q *mamQuery) (room <-chan struct{}, err error) {
+	turn := &m.turn[uint64(c.Account.ID)%mamTurns]
+	turn.Lock()
+	defer turn.Unlock()
+	if room := c.Session.Room(); room != nil {
+		return room, nil
+	}
+	return nil, m.answer(c, iq, q)
 }
 
 // later answers when the mailbox has room, on a goroutine of its own that ends
@@ -117,11 +133,13 @@ func (m *mam) later(c *router.Ctx, iq *stanza.Stanza, q *mamQuery, room <-chan s
 		patience := time.NewTimer(mamPatience)
 		defer patience.Stop()
 		var err error
-		select {
-		case <-room:
-			err = m.answer(&own, kept, q)
-		case <-patience.C:
-			err = stanza.ResourceConstraint("your client does not take what it asked for before")
+		for room != nil && err == nil {
+			select {
+			case <-room:
+				room, err = m.now(&own, kept, q)
+			case <-patience.C:
+				err = stanza.ResourceConstraint("your client does not take what it asked for before")
+			}
 		}
 		if err != nil {
 			own.Fail(kept, err)

@@ -22,13 +22,9 @@ const (
 	maxRosterGroups = 100  // groups of one item
 )
 
-// rosterModule keeps the dial.
-type rosterModule struct{ items *feature.Dial }
-
 // Roster lets people read and edit their contact list (RFC 6121 §2), by
 // versions. Subscriptions change by presence only, in package presence.
 func Roster(h *router.Host) router.Module {
-	m := &rosterModule{}
 	return router.Module{
 		Name:   "roster",
 		Doc:    "RFC 6121 §2: contact lists, with versions (§2.6) and pre-approval (§3.4)",
@@ -46,22 +42,22 @@ func Roster(h *router.Host) router.Module {
 		IQ: []router.IQ{
 			{
 				Type: stanza.Get, NS: nsRoster, Local: "query", To: router.Account,
-				Scoped: true, Absent: true, Func: m.get,
+				Scoped: true, Absent: true, Func: rosterGet,
 			},
 			{
 				Type: stanza.Set, NS: nsRoster, Local: "query", To: router.Account, Absent: true,
 				Func: func(c *router.Ctx, iq *stanza.Stanza) error {
-					return m.set(c, iq, h.Board.Dial("roster.items"))
+					return rosterSet(c, iq, h.Board.Dial("roster.items"))
 				},
 			},
 		},
 	}
 }
 
-// get answers with the whole roster, or with nothing and the changes since the
+// rosterGet answers with the whole roster, or with nothing and the changes since the
 // version that the client has (RFC 6121 §2.6.3). What changes meanwhile is
 // pushed once more behind the answer, so that the client ends with the latest.
-func (m *rosterModule) get(c *router.Ctx, iq *stanza.Stanza) error {
+func rosterGet(c *router.Ctx, iq *stanza.Stanza) error {
 	if c.Target != c.Account {
 		return stanza.Forbidden("")
 	}
@@ -150,8 +146,8 @@ func rosterPush(c *router.Ctx, changes []roster.Change, version uint64) uint64 {
 	return version
 }
 
-// set adds, changes or removes one item, RFC 6121 §2.3 to §2.5.
-func (m *rosterModule) set(c *router.Ctx, iq *stanza.Stanza, limit *feature.Dial) error {
+// rosterSet adds, changes or removes one item, RFC 6121 §2.3 to §2.5.
+func rosterSet(c *router.Ctx, iq *stanza.Stanza, limit *feature.Dial) error {
 	if c.Target != c.Account {
 		return stanza.Forbidden("")
 	}
