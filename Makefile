@@ -6,7 +6,7 @@ FUZZ    ?= 5m
 STATIC  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench fuzz torture docs tools lint clean
+.PHONY: help demo test check build bench fuzz torture race docs tools lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: ## a server with a living organisation of 60 people; Ctrl-C ends it
 	@exec $(BIN) demo
 
 test: tools ## everything: unit tests, scripts on both databases, real clients, crashes
-	tests/run
+	CI=1 BEARHUG_TEST_MARIADB=1 $(GO) test -timeout 20m ./...
 
 check: ## what must hold of every commit: format, vet, staticcheck, house test, generated docs
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "gofmt -w these files"; exit 1; }
@@ -32,6 +32,9 @@ check: ## what must hold of every commit: format, vet, staticcheck, house test, 
 
 lint: ## staticcheck
 	$(GO) run $(STATIC) ./...
+
+race: ## the tests of all packages under the race detector
+	$(GO) test -race -short -timeout 30m ./...
 
 docs: ## docs/config.md and docs/xeps.md, from the code
 	$(GO) run ./docs/generate
@@ -45,8 +48,8 @@ fuzz: ## every fuzz target for FUZZ (5m) each
 	    echo "== $$p $$f"; $(GO) test ./$$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) || exit 1; \
 	  done; done
 
-torture: build tools ## the crash test, 1,000 kills on each database
-	tests/torture
+torture: tools ## the crash test, 1,000 kills on each database
+	CI=1 BEARHUG_TEST_MARIADB=1 BEARHUG_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v ./tests/crash
 
 tools: ## what the tests need of Debian and npm
 	@tests/tools
