@@ -73,6 +73,22 @@ func number(name string, def int) int {
 	return def
 }
 
+func benchURL(b *testing.B) string {
+	b.Helper()
+	switch url := os.Getenv("BEARHUG_BENCH_URL"); url {
+	case "":
+		return "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
+	case "mariadb":
+		url, err := storetest.MariaDB(b).Create(context.Background(), "bench")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return url
+	default:
+		return url
+	}
+}
+
 // BenchmarkArchive is the write path of the archive: batches of 200 messages
 // of 350 bytes, two owners each, indexed behind. On one core:
 //
@@ -80,13 +96,9 @@ func number(name string, def int) int {
 //	BEARHUG_PEOPLE=200 taskset -c 0 ./store.test -test.run '^$' -test.bench Archive -test.benchtime 500000x
 //	BEARHUG_PEOPLE=10000 BEARHUG_STORED=2000000 taskset -c 0 ./store.test -test.run '^$' -test.bench Archive -test.benchtime 500000x
 //
-// BEARHUG_BENCH_URL names another database, such as mysql://root@127.0.0.1:3307/bench.
+// BEARHUG_BENCH_URL names another database; "mariadb" starts one.
 func BenchmarkArchive(b *testing.B) {
-	url := os.Getenv("BEARHUG_BENCH_URL")
-	if url == "" {
-		url = "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
-	}
-	s := storetest.OpenURL(b, url)
+	s := storetest.OpenURL(b, benchURL(b))
 	w := newWorld(number("BEARHUG_PEOPLE", 200), 7)
 	ctx := context.Background()
 	top, err := s.Greatest(ctx)
@@ -224,11 +236,7 @@ func BenchmarkReads(b *testing.B) {
 // acknowledged every 10 ms; how long both take.
 func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
-		url := os.Getenv("BEARHUG_BENCH_URL")
-		if url == "" {
-			url = "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
-		}
-		s, ctx, w := storetest.OpenURL(b, url), context.Background(), newWorld(1000, 7)
+		s, ctx, w := storetest.OpenURL(b, benchURL(b)), context.Background(), newWorld(1000, 7)
 		if _, err := s.AddOrg(ctx, "example.org"); err != nil {
 			b.Fatal(err)
 		}
