@@ -37,12 +37,12 @@ SELECT hash FROM private WHERE owner = ? LIMIT ?;
 -- name: private-delete   feature: private   on: primary
 DELETE FROM private WHERE owner = ? AND hash IN (?...);
 
--- name: last-get   feature: last   on: primary
+-- name: last-get   feature: lastactivity   on: primary
 SELECT at, status FROM last WHERE owner = ?;
 
--- name: last-set   feature: last   on: primary   upsert: yes
+-- name: last-set   feature: lastactivity   on: primary   upsert: yes
 INSERT INTO last (owner, at, status) VALUES (?, ?, ?)...
 ON CONFLICT (owner) DO UPDATE SET at = excluded.at, status = excluded.status;
 
--- name: last-delete   feature: last   on: primary
+-- name: last-delete   feature: lastactivity   on: primary
 DELETE FROM last WHERE owner = ?;

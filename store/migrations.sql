@@ -92,7 +92,7 @@ CREATE TABLE IF NOT EXISTS private (
   PRIMARY KEY (owner, hash)
 );
 
--- name: last-table   feature: last   on: primary   table: rowless
+-- name: last-table   feature: lastactivity   on: primary   table: rowless
 CREATE TABLE IF NOT EXISTS last (
   owner BIGINT NOT NULL PRIMARY KEY,
   at BIGINT NOT NULL,
