@@ -253,6 +253,21 @@ func (n *Node) chatMetrics(m *ops.Metrics) {
 	m.Gauge("bearhug_presence_accounts", "accounts in memory", float64(people.Accounts))
 	m.Counter("bearhug_message_delivered_total", "messages handed to their recipients or to the delivery log", float64(c.router.Delivered()))
 	m.Gauge("bearhug_archive_backlog_bytes", "messages that wait for their commit", float64(c.router.Archive.Backlogged()))
+	n.databaseMetrics(m)
+}
+
+// databaseMetrics adds what is waited for: SQLite's one writer, connections.
+func (n *Node) databaseMetrics(m *ops.Metrics) {
+	s := n.Store.DB().Stats()
+	m.Counter("bearhug_db_pool_waits_total", "how often somebody waited for a connection", float64(s.PoolWaits))
+	m.Counter("bearhug_db_pool_wait_seconds_total", "time spent waiting for connections", time.Duration(s.PoolWaited).Seconds())
+	if !n.Store.DB().SQLite() {
+		return
+	}
+	m.Counter("bearhug_db_writer_jobs_total", "transactions begun by the writer", float64(s.WriterJobs))
+	m.Counter("bearhug_db_writer_wait_seconds_total", "time that transactions waited for the writer", time.Duration(s.WriterWaited).Seconds())
+	m.Gauge("bearhug_db_writer_longest_seconds", "the longest that a transaction has held the writer", time.Duration(s.WriterLongest).Seconds())
+	m.Counter("bearhug_db_writer_over_total", "transactions that held the writer for more than 20 ms", float64(s.WriterOver))
 }
 
 // chatStats are the figures of the role for `bearhug stats` and the demo.

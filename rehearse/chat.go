@@ -19,11 +19,12 @@ type Chat struct {
 	Durable bool
 	Origin  bool // with an origin-id (XEP-0359), as clients send it
 	Body    int  // bytes
-	// Window is how many messages of one person may be under way (closed
-	// model). Rate, when it is not 0, is messages per second of all, whatever
-	// becomes of them (open model); latencies count from the planned time.
-	Window int
-	Rate   float64
+	// Window is how many messages of one person may be under way, Total of all
+	// people, each by somebody else (closed model; one of the two). Rate, when
+	// it is not 0, is messages per second of all, whatever becomes of them
+	// (open model); latencies count from the planned time.
+	Window, Total int
+	Rate          float64
 
 	Warm, Length time.Duration
 }
@@ -93,6 +94,7 @@ type sender struct {
 func (c *Crowd) Talk(chat Chat) (*Outcome, error) {
 	t := &talk{Chat: chat, crowd: c, order: make(map[uint64]uint32), random: rand.New(rand.NewPCG(1, 2)), sending: true}
 	t.prepare()
+	c.talks++
 	c.handle = t.handle
 	defer func() { c.handle = nil }()
 	t.from = c.Loop.Now() + chat.Warm
@@ -102,6 +104,9 @@ func (c *Crowd) Talk(chat Chat) (*Outcome, error) {
 			for _, g := range c.Guests {
 				t.send(g, c.Loop.Now())
 			}
+		}
+		for range chat.Total {
+			t.send(t.anybody(), c.Loop.Now())
 		}
 	}
 	if err := t.run(); err != nil {
@@ -163,7 +168,7 @@ func (t *talk) run() (err error) {
 		wait := 20 * time.Millisecond
 		if step > 0 && t.sending {
 			for ; next <= now; next += step {
-				t.send(t.crowd.Guests[t.random.IntN(len(t.crowd.Guests))], next)
+				t.send(t.anybody(), next)
 			}
 			wait = next - now
 		}
@@ -175,6 +180,8 @@ func (t *talk) run() (err error) {
 		}
 	}
 }
+
+func (t *talk) anybody() *Guest { return t.crowd.Guests[t.random.IntN(len(t.crowd.Guests))] }
 
 // send writes the next message of a guest.
 func (t *talk) send(g *Guest, planned time.Duration) {
@@ -199,9 +206,12 @@ func (t *talk) send(g *Guest, planned time.Duration) {
 	t.out.Sent++
 }
 
+// appendID appends sender, number, and which talk of the crowd it is: an
+// origin-id that came before would be taken for a repetition.
 func (t *talk) appendID(b []byte, from, seq int) []byte {
 	b = append(strconv.AppendInt(b, int64(from), 10), '.')
-	return strconv.AppendInt(b, int64(seq), 10)
+	b = append(strconv.AppendInt(b, int64(seq), 10), '.')
+	return strconv.AppendInt(b, int64(t.crowd.talks), 10)
 }
 
 func (t *talk) handle(g *Guest, el []byte) error {
@@ -272,6 +282,9 @@ func (t *talk) mark(g *Guest, seq uint32, bit uint8, times *Histogram) {
 		t.out.Complete++
 	}
 	if t.Rate == 0 && t.sending {
+		if t.Total > 0 {
+			g = t.anybody()
+		}
 		t.send(g, now)
 	}
 }

@@ -34,6 +34,7 @@ type Crowd struct {
 	handle  func(g *Guest, el []byte) error
 	failed  error
 	arrived int
+	talks   int
 	times   *Histogram
 }
 

@@ -39,6 +39,7 @@ type options struct {
 	loadCore   int
 	profile    string
 	keep       bool
+	rate       float64
 }
 
 // measurements in the order in which they run.
@@ -66,6 +67,7 @@ func main() {
 	flag.IntVar(&o.serverCore, "server-core", 0, "core of the server, and of its database")
 	flag.IntVar(&o.loadCore, "load-core", 1, "core of the loader")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the server to this `directory`")
+	flag.Float64Var(&o.rate, "rate", 0, "only the open model, at this `rate` (messages a second)")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data directories")
 	flag.Usage = usage
 	flag.Parse()

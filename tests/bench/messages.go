@@ -38,7 +38,7 @@ func (b *bench) durable() error {
 func (b *bench) loaded() error {
 	return b.play(&scene{
 		name: "loaded", people: 10000, target: 8000, archive: b.preloaded,
-		chat: rehearse.Chat{Body: 100, Window: 1, Durable: true, Origin: true, Random: true},
+		chat: rehearse.Chat{Body: 100, Total: 2000, Durable: true, Origin: true, Random: true},
 	})
 }
 
@@ -67,6 +67,28 @@ func (b *bench) playOnce(sc *scene, run int) (err error) {
 	}
 	chat := sc.chat
 	chat.Warm, chat.Length = warm, b.length
+	if b.rate == 0 {
+		if err := b.closed(sc, chat, s, crowd, run); err != nil {
+			return err
+		}
+	}
+	chat.Window, chat.Total = 0, 0
+	if chat.Rate = b.rate; b.rate == 0 {
+		chat.Rate = b.report.median(sc.name+", closed: messages/s") / 2
+	}
+	done := s.profiled(fmt.Sprintf("%s-half-%d", sc.name, run), warm+b.length)
+	open, err := crowd.Talk(chat)
+	done()
+	if err != nil {
+		return err
+	}
+	b.note(sc.name+", half rate", 0, open)
+	s.tellWriter()
+	return open.Check()
+}
+
+// closed lets people chat as fast as it goes.
+func (b *bench) closed(sc *scene, chat rehearse.Chat, s *server, crowd *rehearse.Crowd, run int) error {
 	done := s.profiled(fmt.Sprintf("%s-%d", sc.name, run), warm+b.length)
 	closed, err := crowd.Talk(chat)
 	done()
@@ -74,16 +96,8 @@ func (b *bench) playOnce(sc *scene, run int) (err error) {
 		return err
 	}
 	b.note(sc.name+", closed", sc.target, closed)
-	if err := closed.Check(); err != nil {
-		return err
-	}
-	chat.Rate = b.report.median(sc.name+", closed: messages/s") / 2
-	open, err := crowd.Talk(chat)
-	if err != nil {
-		return err
-	}
-	b.note(sc.name+", half rate", 0, open)
-	return open.Check()
+	s.tellWriter()
+	return closed.Check()
 }
 
 // note puts an outcome into the report.

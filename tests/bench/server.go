@@ -196,23 +196,47 @@ func (s *server) get(path string) ([]byte, error) {
 	return body, err
 }
 
-// statements is how many SQL statements the ledger has counted.
-func (s *server) statements() (sum float64, err error) {
+// metrics reads /metrics; series with labels keep them in their names.
+func (s *server) metrics() (map[string]float64, error) {
 	page, err := s.get("/metrics")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	all := map[string]float64{}
 	for line := range strings.Lines(string(page)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if strings.HasSuffix(name, "_statements_total") && !strings.HasPrefix(line, "#") {
-			v, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return 0, fmt.Errorf("metrics: %q", line)
-			}
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 || line[0] == '#' {
+			continue
+		}
+		if all[line[:at]], err = strconv.ParseFloat(strings.TrimSpace(line[at:]), 64); err != nil {
+			return nil, fmt.Errorf("metrics: %q", line)
+		}
+	}
+	return all, nil
+}
+
+// statements is how many SQL statements the ledger has counted.
+func (s *server) statements() (sum float64, err error) {
+	all, err := s.metrics()
+	for name, v := range all {
+		if strings.HasSuffix(name, "_statements_total") {
 			sum += v
 		}
 	}
-	return sum, nil
+	return sum, err
+}
+
+// tellWriter prints how long transactions held SQLite's writer.
+func (s *server) tellWriter() {
+	m, err := s.metrics()
+	if err != nil {
+		fmt.Println("    no metrics:", err)
+		return
+	}
+	if jobs := m["bearhug_db_writer_jobs_total"]; jobs > 0 {
+		fmt.Printf("    since the start: %.0f transactions waited %.2f ms each; the longest held the writer %.1f ms, %.0f more than 20 ms\n",
+			jobs, 1000*m["bearhug_db_writer_wait_seconds_total"]/jobs, 1000*m["bearhug_db_writer_longest_seconds"], m["bearhug_db_writer_over_total"])
+	}
 }
 
 // profiled writes a CPU profile of the server for a while, when profiles are
