@@ -432,3 +432,45 @@ func texts(lit *ast.CompositeLit) (name, doc string) {
 	}
 	return name, doc
 }
+
+// TestLocks: every lock that is a field of a struct stands in docs/locks.md,
+// as `package.Type.field`.
+func TestLocks(t *testing.T) {
+	page, err := os.ReadFile("docs/locks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range house(t) {
+		if name == "rehearse" || name == "tests" || strings.HasPrefix(name, "tests/") {
+			continue // a loader and tests, not the server
+		}
+		for _, f := range r.files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				ts, ok := n.(*ast.TypeSpec)
+				if !ok {
+					return true
+				}
+				st, ok := ts.Type.(*ast.StructType)
+				if !ok {
+					return true
+				}
+				for _, field := range st.Fields.List {
+					kind := field.Type
+					if a, ok := kind.(*ast.ArrayType); ok {
+						kind = a.Elt
+					}
+					if k := typeName(kind); k != "sync.Mutex" && k != "sync.RWMutex" {
+						continue
+					}
+					for _, fn := range field.Names {
+						lock := path.Base(name) + "." + ts.Name.Name + "." + fn.Name
+						if !strings.Contains(string(page), "`"+lock+"`") {
+							t.Errorf("%s: lock %s is not in docs/locks.md", r.at(field.Pos()), lock)
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+}
