@@ -213,15 +213,13 @@ func (n *Node) stopChat(ctx context.Context) error {
 
 // accountChanged ends the sessions of an account whose password is another
 // now, or which is gone.
-func (n *Node) accountChanged(_ context.Context, who jid.JID, gone bool) {
-	condition := stream.Reset
+func (n *Node) accountChanged(ctx context.Context, who jid.JID, gone bool) {
+	const why = "the account was changed by its administrator"
 	if gone {
-		condition = stream.NotAuthorized
+		n.chat.router.Dismiss(ctx, who.Bare(), stream.NewError(stream.NotAuthorized, why))
+		return
 	}
-	n.chat.router.CloseAccount(who.Bare(), stream.NewError(condition, "the account was changed by its administrator"))
-	if gone {
-		n.chat.router.Directory.Forget(who.Bare())
-	}
+	n.chat.router.CloseAccount(who.Bare(), stream.NewError(stream.Reset, why))
 }
 
 // organisationAdded makes the running router serve a new domain.

@@ -290,6 +290,22 @@ func (r *Router) closeAccount(a *presence.Account, e *stream.Error) {
 	}
 }
 
+// Dismiss ends an account that was deleted: contacts see its resources go, its
+// sessions close with e once what is queued has been written, and it is
+// forgotten.
+func (r *Router) Dismiss(ctx context.Context, bare jid.JID, e *stream.Error) {
+	a := r.Directory.Find(bare)
+	if a == nil {
+		return
+	}
+	defer a.Release()
+	for _, res := range a.Resources() {
+		r.Directory.Unbind(ctx, a, res.Session)
+		res.Session.Close(e)
+	}
+	r.Directory.Forget(bare)
+}
+
 // A handledBook remembers the last count of sessions that ended, so that a
 // failed resumption can still tell it (XEP-0198 §5).
 type handledBook struct {

@@ -290,12 +290,7 @@ func (g *registrar) cancel(c *router.Ctx, iq *stanza.Stanza) error {
 	if err := c.Result(iq, nil); err != nil {
 		return err
 	}
-	a := c.Account
-	c.Router.CloseAccount(a.JID, stream.NewError(stream.NotAuthorized, "the account was cancelled"))
-	for _, r := range a.Resources() {
-		c.Directory.Unbind(c.Context, a, r.Session)
-	}
-	c.Directory.Forget(a.JID)
+	c.Router.Dismiss(c.Context, c.Account.JID, stream.NewError(stream.NotAuthorized, "the account was cancelled"))
 	return nil
 }
 
