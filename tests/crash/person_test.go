@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -137,11 +138,17 @@ func (p *person) listen(c *client.Client, heard chan struct{}) {
 	for {
 		it, err := c.Receive(context.Background())
 		if err != nil {
+			if errors.Is(err, client.ErrHandledTooHigh) || strings.Contains(err.Error(), "no XMPP") {
+				p.crowd.fault("%s: %v", p.local, err)
+			}
 			p.mu.Lock()
 			p.ended = true
 			p.free.Broadcast()
 			p.mu.Unlock()
 			return
+		}
+		if it.Is("http://etherx.jabber.org/streams", "error") && !strings.Contains(string(it.Raw), "<system-shutdown") {
+			p.crowd.fault("%s: %s", p.local, it.Raw)
 		}
 		s, err := it.Stanza()
 		if err != nil || s.Kind != stanza.Message {
