@@ -90,6 +90,7 @@ func run(args []string, e env) int {
 	e.config, e.flags = line.Config, flags
 	background, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(background, stop) // a second signal ends the process
 	ctx.BindTo(background, (*context.Context)(nil))
 	if err := ctx.Run(&e); err != nil {
 		return fail(e, err, exitError)
