@@ -25,7 +25,7 @@ const (
 	maxFunction   = 100 // lines
 	maxFile       = 600 // lines
 	maxInterfaces = 12  // in the whole house
-	maxParameters = 6 // 5 is the convention, and one more for a context
+	maxParameters = 6   // 5 is the convention, and one more for a context
 	maxFields     = 25
 )
 
