@@ -37,8 +37,8 @@ func (sc *Scanner) push(b []byte, p, colon, nameEnd, next int, empty bool) error
 			return err
 		}
 	}
-	if depth > 0 && refIs(b, sc.scope, e.ns, NSStream) {
-		return refuse("bad-namespace-prefix", "element of the stream namespace inside of another")
+	if depth > 0 && (refIs(b, sc.scope, e.ns, NSStream) || (colon != 0 && string(b[p+1:colon]) == "stream")) {
+		return refuse("bad-namespace-prefix", "element of the stream prefix or namespace inside of another")
 	}
 	switch {
 	case depth == 0:

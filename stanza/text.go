@@ -157,6 +157,18 @@ func referenceStart(b []byte) bool {
 func sequences(b []byte) (int, error) {
 	p := 0
 	for p < len(b) && b[p] >= utf8.RuneSelf {
+		// The usual sequences, of which any continuation is right.
+		if c := b[p]; c >= 0xC2 && c <= 0xDF {
+			if p+1 < len(b) && b[p+1]&0xC0 == 0x80 {
+				p += 2
+				continue
+			}
+		} else if c > 0xE0 && c < 0xEF && c != 0xED {
+			if p+2 < len(b) && b[p+1]&0xC0 == 0x80 && b[p+2]&0xC0 == 0x80 {
+				p += 3
+				continue
+			}
+		}
 		r, n := utf8.DecodeRune(b[p:])
 		if n == 1 {
 			if !utf8.FullRune(b[p:]) {

@@ -92,8 +92,10 @@ func (c *Conn) finish() {
 	if errors.Is(err, io.ErrUnexpectedEOF) || (errors.As(err, &we) && we.left) {
 		err = io.EOF // TLS without close_notify, WebSocket without <close/>
 	}
-	if c.h.Closed != nil {
-		c.h.Closed(err)
+	h := c.h
+	c.h = Handler{}
+	if h.Closed != nil {
+		h.Closed(err)
 	}
 	if c.sock != nil {
 		c.p.live.Done()

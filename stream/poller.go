@@ -128,6 +128,9 @@ func (p *Poller) Close() error {
 		c.abort(ErrClosed)
 	}
 	p.live.Wait()
+	for _, c := range left {
+		c.shut() // also those whose peers were still reading our last words
+	}
 	err := p.file.Close()
 	p.run.mu.Lock()
 	p.run.ended = true

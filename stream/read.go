@@ -13,8 +13,8 @@ import (
 // with those kept before, consume cuts them into items and calls the handler.
 
 const (
-	maxReads  = 8 // reads of one connection before others have their turn
-	maxRounds = 4 // turns before it goes to the end of the queue
+	maxReads  = 4 // reads of one connection before others have their turn
+	maxRounds = 2 // turns before it goes to the end of the queue
 )
 
 // serve works on c until nothing is left to do; c is queued.

@@ -17,7 +17,9 @@ type tlsStart struct {
 // <proceed/> was written, or before Serve for TLS from the first byte. The
 // handshake begins when Item returns, on a goroutine of its own. done, which
 // may be nil, is told how it went before anything else is read; after an error
-// the stream closes. A new stream header is expected.
+// the stream closes. A new stream header is expected. cfg should have
+// DynamicRecordSizingDisabled set: what is written at once then leaves in one
+// system call up to 16 KiB, not in one per 1.4 KiB.
 func (c *Conn) StartTLS(cfg *tls.Config, done func(error)) {
 	c.start = &tlsStart{cfg: cfg, done: done}
 }
