@@ -178,7 +178,7 @@ func (m *mam) answer(c *router.Ctx, iq *stanza.Stanza, q *mamQuery) error {
 // page reads the page that is asked for.
 func (m *mam) page(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 	for _, id := range q.must {
-		there, err := m.host.Store.Has(c.Context, c.Org, q.Owner, store.ID(id))
+		there, err := m.there(c, q, id)
 		if err != nil {
 			return archive.Page{}, err
 		}
@@ -205,17 +205,29 @@ func (m *mam) page(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 	return mamCut(page, q.Backward, int(m.host.Board.Dial("session.mailbox").Int(c.Org)/8)), nil
 }
 
+// there reports whether a message is in the archive as the session sees it:
+// for one that is for a single peer, that conversation is all there is.
+func (m *mam) there(c *router.Ctx, q *mamQuery, id stanza.ArchiveID) (bool, error) {
+	if c.Session.Scope.IsZero() {
+		return m.host.Store.Has(c.Context, c.Org, q.Owner, store.ID(id))
+	}
+	page, err := m.host.Archive.Page(c.Context, c.Org, archive.Query{
+		Owner: q.Owner, With: c.Session.Scope, IDs: []stanza.ArchiveID{id},
+	})
+	return len(page.Rows) > 0, err
+}
+
 // byIDs reads single messages: all of them have to be there. The other filters
 // and the paging apply to what was found.
 func (m *mam) byIDs(c *router.Ctx, q *mamQuery) (archive.Page, error) {
-	page, err := m.host.Archive.Page(c.Context, c.Org, archive.Query{Owner: q.Owner, IDs: q.IDs})
+	page, err := m.host.Archive.Page(c.Context, c.Org, archive.Query{Owner: q.Owner, With: c.Session.Scope, IDs: q.IDs})
 	if err != nil {
 		return archive.Page{}, err
 	}
 	if len(page.Rows) < len(q.IDs) {
 		return archive.Page{}, stanza.ItemNotFound("")
 	}
-	page.Rows = slices.DeleteFunc(page.Rows, func(r archive.Row) bool { return !q.matches(&r) })
+	page.Rows = slices.DeleteFunc(page.Rows, func(r archive.Row) bool { return !q.matches(&r, c.Account.JID) })
 	if q.count {
 		return archive.Page{Complete: len(page.Rows) == 0}, nil
 	}
@@ -231,18 +243,22 @@ func (m *mam) byIDs(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 	return mamCut(page, q.Backward, int(m.host.Board.Dial("session.mailbox").Int(c.Org)/8)), nil
 }
 
-// matches applies the filters to one message.
-func (q *mamQuery) matches(r *archive.Row) bool {
+// matches applies the filters to one message of the owner. With the owner's
+// own address only messages to oneself match (§4.1.1).
+func (q *mamQuery) matches(r *archive.Row, owner jid.JID) bool {
 	if !q.After.IsZero() && !q.After.Less(r.ID) || !q.Before.IsZero() && !r.ID.Less(q.Before) {
 		return false
 	}
+	from, to := r.Stanza.From, r.Stanza.To
 	switch with := q.With; {
 	case with.IsZero():
 		return true
+	case with.Bare() == owner && (from.Bare() != owner || to.Bare() != owner):
+		return false
 	case with.IsBare():
-		return r.Stanza.From.Bare() == with || r.Stanza.To.Bare() == with
+		return from.Bare() == with || to.Bare() == with
 	default:
-		return r.Stanza.From == with || r.Stanza.To == with
+		return from == with || to == with
 	}
 }
 

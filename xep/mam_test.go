@@ -136,6 +136,8 @@ func TestMAMPages(t *testing.T) {
 		{map[string]string{"after-id": id(5), "before-id": id(2)}, "", " ."},
 		{map[string]string{"ids": id(5) + " " + id(2) + " " + id(5)}, "", "2 5 ."},
 		{map[string]string{"ids": id(5) + " " + id(3), "with": "cat@hug.example"}, "", "3 ."},
+		{map[string]string{"ids": id(5) + " " + id(6), "with": "amy@hug.example"}, "", "6 ."},
+		{map[string]string{"ids": id(5) + " " + id(4) + " " + id(1), "with": "ben@hug.example/x"}, "", "4 5 ."},
 		{map[string]string{"ids": id(1) + " " + id(3) + " " + id(5)}, rsm(2, ""), "1 3"},
 		{map[string]string{"ids": id(1) + " " + id(3) + " " + id(5)}, rsm(2, "<after>"+id(1)+"</after>"), "3 5 ."},
 		{map[string]string{"ids": id(1) + " " + id(3) + " " + id(5)}, rsm(1, "<before/>"), "5"},
@@ -247,8 +249,11 @@ func TestMAMOfScope(t *testing.T) {
 	chat.wantError("set", "", mamForm(map[string]string{"with": "cat@hug.example"}, ""), "forbidden")
 	chat.wantError("set", "", mamForm(map[string]string{"with": "hug.example"}, ""), "forbidden")
 	all := home.page(mamForm(nil, ""))
-	if got := chat.page(mamForm(map[string]string{"ids": all.ids[1]}, "")); got.String() != " ." {
-		t.Errorf("a message of another conversation by its id: %s", got)
+	for _, fields := range []map[string]string{{"ids": all.ids[1]}, {"ids": all.ids[0] + " " + all.ids[1]}, {"after-id": all.ids[1]}, {"before-id": all.ids[1]}} {
+		chat.wantError("set", "", mamForm(fields, ""), "item-not-found") // a message of another conversation
+	}
+	if got := chat.page(mamForm(map[string]string{"ids": all.ids[2], "after-id": all.ids[0]}, "")); got.String() != "3 ." {
+		t.Errorf("by ids: %s", got)
 	}
 	metadata := chat.wantResult("get", "", "<metadata xmlns='urn:xmpp:mam:2'/>", "<start id='"+all.ids[0]+"'")
 	if !strings.Contains(metadata, "<end id='"+all.ids[2]+"'") {
