@@ -12,7 +12,13 @@ type Element struct {
 	doc   []byte // the whole first-level element
 	scope *Scope
 	elem
+	path  [maxPath]uint32 // nameEnd of the elements around it, outermost first
+	depth uint32          // how many there are; beyond maxPath they are not in path
 }
+
+// maxPath is how many enclosing elements a view remembers, for resolving
+// prefixes. Deeper ones are found by walking, which nobody does often.
+const maxPath = 6
 
 // elem is where an element lies in its document.
 type elem struct {
@@ -172,7 +178,10 @@ func (e Element) firstFrom(p uint32) (Element, bool) {
 // childAt views the child whose start tag is at p.
 func (e Element) childAt(p uint32) Element {
 	colon, end, _ := scanName(e.doc, int(p+1)) // scanned before: no error
-	c := Element{e.doc, e.scope, elem{off: p, name: p + 1, nameEnd: uint32(end), def: e.def}}
+	c := Element{doc: e.doc, scope: e.scope, elem: elem{off: p, name: p + 1, nameEnd: uint32(end), def: e.def}, path: e.path, depth: e.depth + 1}
+	if e.depth < maxPath {
+		c.path[e.depth] = e.nameEnd
+	}
 	prefix := []byte(nil)
 	if colon != 0 {
 		prefix, c.name = e.doc[p+1:colon], uint32(colon+1)
@@ -203,25 +212,52 @@ func (e Element) childAt(p uint32) Element {
 	return c
 }
 
-// lookup resolves a prefix in force inside of e, walking from the root of the
-// document down to e: views carry no chain of their ancestors.
+// lookup resolves a prefix in force inside of e: innermost declaration first.
 func (e Element) lookup(prefix []byte) ref {
-	r := refXML
-	if string(prefix) != "xml" {
-		r = ref{0, e.scope.find(prefix)}
+	if e.depth > maxPath {
+		return e.walk(prefix)
 	}
+	r, ok := declaration(e.doc, e.nameEnd, prefix)
+	for i := int(e.depth) - 1; i >= 0 && !ok; i-- {
+		r, ok = declaration(e.doc, e.path[i], prefix)
+	}
+	if !ok {
+		return e.outermost(prefix)
+	}
+	return r
+}
+
+// outermost resolves a prefix that the document does not declare.
+func (e Element) outermost(prefix []byte) ref {
+	if string(prefix) == "xml" {
+		return refXML
+	}
+	return ref{0, e.scope.find(prefix)}
+}
+
+// declaration finds what the start tag whose name ends at nameEnd declares a
+// prefix as.
+func declaration(doc []byte, nameEnd uint32, prefix []byte) (ref, bool) {
+	for t := (tagAttrs{doc: doc, next: nameEnd}); t.more(); {
+		if declares(t.name(), prefix) {
+			return ref{t.val, t.valEnd - t.val}, true
+		}
+	}
+	return ref{}, false
+}
+
+// walk is lookup from the root of the document down to e.
+func (e Element) walk(prefix []byte) ref {
+	r := e.outermost(prefix)
 	for p := uint32(0); ; {
-		_, end, _ := scanName(e.doc, int(p+1))
-		t := tagAttrs{doc: e.doc, next: uint32(end)}
-		for t.more() {
-			if declares(t.name(), prefix) {
-				r = ref{t.val, t.valEnd - t.val}
-			}
+		_, end, _ := scanName(e.doc, int(p+1)) // scanned before: no error
+		if d, ok := declaration(e.doc, uint32(end), prefix); ok {
+			r = d
 		}
 		if p >= e.off {
 			return r
 		}
-		p = e.holder(t.next, e.off)
+		p = e.holder(tagClose(e.doc, p), e.off)
 	}
 }
 

@@ -16,9 +16,9 @@ func (sc *Scanner) push(b []byte, p, colon, nameEnd, next int, empty bool) error
 	}
 	o := open{name: uint32(p + 1), nameEnd: uint32(nameEnd), binds: len(sc.binds)}
 	if depth > 0 {
-		o.def = sc.stack[depth-1].def
+		o.def, o.stream = sc.stack[depth-1].def, sc.stack[depth-1].stream
 	} else if n := sc.scope.find(nil); n != 0 {
-		o.def = ref{0, n}
+		o.def, o.stream = ref{0, n}, sc.scope.Decls[n-1].URI == NSStream
 	}
 	e := elem{off: uint32(p), tagEnd: uint32(next), name: uint32(p + 1), nameEnd: uint32(nameEnd)}
 	prefixed, err := sc.declare(b, &o)
@@ -26,9 +26,10 @@ func (sc *Scanner) push(b []byte, p, colon, nameEnd, next int, empty bool) error
 		return err
 	}
 	e.ns, e.def = o.def, o.def
+	stream := o.stream
 	if colon != 0 {
 		e.name = uint32(colon + 1)
-		if e.ns, err = sc.resolve(b, b[p+1:colon]); err != nil {
+		if e.ns, stream, err = sc.resolve(b, b[p+1:colon]); err != nil {
 			return err
 		}
 	}
@@ -37,7 +38,7 @@ func (sc *Scanner) push(b []byte, p, colon, nameEnd, next int, empty bool) error
 			return err
 		}
 	}
-	if depth > 0 && (refIs(b, sc.scope, e.ns, NSStream) || (colon != 0 && string(b[p+1:colon]) == "stream")) {
+	if depth > 0 && (stream || (colon != 0 && string(b[p+1:colon]) == "stream")) {
 		return refuse("bad-namespace-prefix", "element of the stream prefix or namespace inside of another")
 	}
 	switch {
@@ -98,7 +99,7 @@ func (sc *Scanner) declare(b []byte, o *open) (prefixed int, err error) {
 			if uriIs(uri, nsXML) || uriIs(uri, nsXMLNS) {
 				return 0, malformed("reserved namespace as the default one")
 			}
-			o.def = r
+			o.def, o.stream = r, uriIs(uri, NSStream)
 			continue
 		}
 		if err = checkDecl(b[a.colon+1:a.nameEnd], uri); err != nil {
@@ -107,7 +108,7 @@ func (sc *Scanner) declare(b []byte, o *open) (prefixed int, err error) {
 		if len(sc.binds) >= maxBinds {
 			return 0, refuse("policy-violation", "too many namespace declarations")
 		}
-		sc.binds = append(sc.binds, bind{a.colon + 1, a.nameEnd, r})
+		sc.binds = append(sc.binds, bind{a.colon + 1, a.nameEnd, r, uriIs(uri, NSStream)})
 	}
 	return prefixed, nil
 }
@@ -125,6 +126,10 @@ func checkDecl(prefix, uri []byte) error {
 	return nil
 }
 
+// maxURI bounds a namespace name, so that comparing those with references in
+// them stays cheap.
+const maxURI = 512
+
 // noURI are the bytes that no URI has.
 var noURI = func() (t [256]bool) {
 	for c := range t {
@@ -138,6 +143,9 @@ var noURI = func() (t [256]bool) {
 // and fail when they meet it.
 func checkURI(raw []byte) error {
 	s := raw
+	if len(raw) > maxURI {
+		return refuse("policy-violation", "namespace name is too long")
+	}
 	if bytes.IndexByte(raw, '&') >= 0 {
 		s = appendDecoded(nil, raw, true)
 	}
@@ -149,25 +157,26 @@ func checkURI(raw []byte) error {
 	return nil
 }
 
-// resolve finds the namespace of a prefix that is used; innermost first.
-func (sc *Scanner) resolve(b, prefix []byte) (ref, error) {
+// resolve finds the namespace of a prefix that is used, innermost first, and
+// says whether it is that of streams.
+func (sc *Scanner) resolve(b, prefix []byte) (r ref, stream bool, err error) {
 	for i := len(sc.binds) - 1; i >= 0; i-- {
 		n := &sc.binds[i]
 		if bytes.Equal(b[n.name:n.nameEnd], prefix) {
-			return n.uri, nil
+			return n.uri, n.stream, nil
 		}
 	}
 	switch string(prefix) {
 	case "xml":
-		return refXML, nil
+		return refXML, false, nil
 	case "xmlns":
-		return ref{}, malformed("element with the prefix xmlns")
+		return ref{}, false, malformed("element with the prefix xmlns")
 	}
 	if n := sc.scope.find(prefix); n != 0 {
 		sc.st.used |= 1 << (n - 1)
-		return ref{0, n}, nil
+		return ref{0, n}, sc.scope.Decls[n-1].URI == NSStream, nil
 	}
-	return ref{}, malformed("prefix is not declared")
+	return ref{}, false, malformed("prefix is not declared")
 }
 
 // checkPrefixed resolves the attributes with a prefix and refuses two of the
@@ -180,11 +189,11 @@ func (sc *Scanner) checkPrefixed(b []byte, n int) error {
 		if a.decl || a.colon == 0 {
 			continue
 		}
-		r, err := sc.resolve(b, b[a.name:a.colon])
+		r, stream, err := sc.resolve(b, b[a.name:a.colon])
 		if err != nil {
 			return err
 		}
-		if refIs(b, sc.scope, r, NSStream) {
+		if stream {
 			return refuse("bad-namespace-prefix", "attribute of the stream namespace")
 		}
 		if n == 1 {

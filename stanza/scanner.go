@@ -40,6 +40,7 @@ const (
 type open struct {
 	name, nameEnd uint32 // qualified name, to compare with the end tag
 	def           ref    // default namespace inside
+	stream        bool   // it is that of streams
 	binds         int    // declarations in force outside
 }
 
@@ -47,6 +48,7 @@ type open struct {
 type bind struct {
 	name, nameEnd uint32
 	uri           ref
+	stream        bool // uri is that of streams
 }
 
 // attr is where an attribute of the tag being read lies.

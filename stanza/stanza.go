@@ -72,7 +72,7 @@ func (s *Stanza) noteHead(b []byte, attrs []attr) {
 func (s *Stanza) Bytes() []byte { return s.doc }
 
 // Element is the stanza itself as an element.
-func (s *Stanza) Element() Element { return Element{s.doc, s.scope, s.root} }
+func (s *Stanza) Element() Element { return Element{doc: s.doc, scope: s.scope, elem: s.root} }
 
 // ID is the raw id attribute, references undecoded; nil when absent.
 func (s *Stanza) ID() []byte { return s.bytes(s.id) }
@@ -119,7 +119,9 @@ func (s *Stanza) Children() iter.Seq[Element] {
 }
 
 // noted is the i-th child, one of those noted while scanning.
-func (s *Stanza) noted(i int) Element { return Element{s.doc, s.scope, s.child[i]} }
+func (s *Stanza) noted(i int) Element {
+	return Element{doc: s.doc, scope: s.scope, elem: s.child[i], path: [maxPath]uint32{s.root.nameEnd}, depth: 1}
+}
 
 // Child is the first first-level child of that name.
 func (s *Stanza) Child(ns, local string) (Element, bool) {

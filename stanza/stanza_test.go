@@ -261,3 +261,25 @@ func TestWireIsShared(t *testing.T) {
 		}
 	}
 }
+
+// TestLookups: many children with an outer prefix cost no walk each.
+func TestLookups(t *testing.T) {
+	deep := strings.Repeat("<p:a>", 9) + strings.Repeat("</p:a>", 9)
+	st := parse(t, "<message xmlns='jabber:client' xmlns:p='u:p'>"+strings.Repeat("<p:x><p:y/></p:x>", 12000)+deep+"</message>")
+	n := 0
+	var last stanza.Element
+	for c := range st.Children() {
+		if _, ok := c.Child("u:p", "y"); ok && c.Is("u:p", "x") {
+			n++
+		}
+		last = c
+	}
+	if n != 12000 {
+		t.Error(n)
+	}
+	for e, ok := last, true; ok; e, ok = e.First() {
+		if !e.Is("u:p", "a") {
+			t.Errorf("%s", e.Bytes())
+		}
+	}
+}
