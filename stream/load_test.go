@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,6 +65,15 @@ func serveLoad(t *testing.T, mode string) {
 		}})
 	})
 	fmt.Println("TARGET", s.target)
+	if f := os.Getenv("BEARHUG_LOAD_PROFILE"); f != "" {
+		out, err := os.Create(f + "." + mode)
+		if err == nil {
+			err = pprof.StartCPUProfile(out)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var ru syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
@@ -71,6 +81,7 @@ func serveLoad(t *testing.T, mode string) {
 		}
 		fmt.Println("CPU", time.Duration(ru.Utime.Nano()).Microseconds(), time.Duration(ru.Stime.Nano()).Microseconds())
 	}
+	pprof.StopCPUProfile()
 	os.Exit(0)
 }
 
