@@ -66,6 +66,8 @@ type DB struct {
 	pool   *pool
 	writer *writer // SQLite only
 
+	checkpoints *checkpointer // SQLite only
+
 	archiveMu   sync.Mutex // MariaDB: one archive transaction at a time
 	archiveConn *conn
 
@@ -139,9 +141,8 @@ func (d *DB) load(cfg Config) error {
 }
 
 // Settings of SQLite. The page size suits rows of a few hundred bytes (the
-// messages) as well as small ones in sorted order (their entries); the
-// checkpoint is small enough to stay far below the time a transaction may
-// hold the writer. docs/decisions/0002-sqlite-driver.md has the figures.
+// messages) as well as small ones in sorted order (their entries).
+// docs/decisions/0002-sqlite-driver.md has the figures.
 const sqlitePageSize = "8192"
 
 var sqliteWriter = [...]string{
@@ -149,10 +150,17 @@ var sqliteWriter = [...]string{
 	"PRAGMA journal_mode=WAL",
 	"PRAGMA synchronous=FULL",
 	"PRAGMA busy_timeout=5000",
-	"PRAGMA cache_size=-65536", // KiB
-	"PRAGMA wal_autocheckpoint=1000",
+	"PRAGMA cache_size=-65536",    // KiB
+	"PRAGMA wal_autocheckpoint=0", // see checkpoint.go
 	"PRAGMA journal_size_limit=67108864",
 	"PRAGMA temp_store=MEMORY",
+}
+
+var sqliteCheckpointer = [...]string{
+	"PRAGMA busy_timeout=0",
+	"PRAGMA wal_autocheckpoint=0",
+	"PRAGMA synchronous=FULL",
+	"PRAGMA cache_size=-256",
 }
 
 var sqliteReader = [...]string{
@@ -171,6 +179,12 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	k, err := d.dialSQLite(ctx, sqliteCheckpointer[:])
+	if err != nil {
+		w.close()
+		return err
+	}
+	d.checkpoints = newCheckpointer(d, k)
 	d.writer = newWriter(d, w)
 	size := cfg.ReadConns
 	if size <= 0 {
@@ -254,6 +268,9 @@ func (d *DB) breakDown(err error) {
 
 // Close ends the writer after what was handed in, and all connections.
 func (d *DB) Close() error {
+	if d.checkpoints != nil {
+		d.checkpoints.close()
+	}
 	if d.writer != nil {
 		d.writer.close()
 	}
@@ -378,6 +395,20 @@ func (d *DB) Write(ctx context.Context, org feature.Org, fn func(*Tx) error) err
 			return err
 		}
 	}
+}
+
+// WriteBehind is Write for what can be made again from what is on disk: on
+// SQLite it returns without having waited for the disk. A power cut may undo
+// it, together with all later ones of its kind; a later Write or WriteArchive
+// takes it along.
+func (d *DB) WriteBehind(ctx context.Context, org feature.Org, fn func(*Tx) error) error {
+	if d.writer == nil {
+		return d.Write(ctx, org, fn)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return d.writer.hand(&job{ctx: ctx, org: org, fn: fn, lax: true}, false)
 }
 
 // WriteArchive is Write in the lane that goes first.

@@ -28,15 +28,21 @@ type job struct {
 	ctx  context.Context
 	org  feature.Org
 	fn   func(*Tx) error
+	bare func(*conn) error // instead of fn: no transaction
+	lax  bool              // need not be on disk when it is done
 	done chan error
 	at   time.Time // when it was handed in
 }
 
+// apart reports whether the job shares no transaction with others.
+func (j *job) apart() bool { return j.bare != nil || j.lax }
+
 // writer is SQLite's only writer: one goroutine, one connection, two lanes.
 // The archive lane always goes first. mu guards the lanes; it is a leaf.
 type writer struct {
-	db *DB
-	c  *conn
+	db  *DB
+	c   *conn
+	lax bool // the connection's commits do not wait for the disk now
 
 	mu      sync.Mutex
 	archive []*job
@@ -60,7 +66,18 @@ func newWriter(d *DB, c *conn) *writer {
 // do hands in a job and waits for its end. A context that ends takes the job
 // back while it waits; once begun, it is seen through.
 func (w *writer) do(ctx context.Context, org feature.Org, first bool, fn func(*Tx) error) error {
-	j := &job{ctx: ctx, org: org, fn: fn, done: make(chan error, 1), at: time.Now()}
+	return w.hand(&job{ctx: ctx, org: org, fn: fn}, first)
+}
+
+// alone runs fn on the writer's connection between two transactions.
+func (w *writer) alone(fn func(*conn) error) error {
+	return w.hand(&job{ctx: context.Background(), bare: fn}, false)
+}
+
+// hand puts a job into its lane and waits for its end.
+func (w *writer) hand(j *job, first bool) error {
+	j.done, j.at = make(chan error, 1), time.Now()
+	ctx := j.ctx
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -109,7 +126,10 @@ func (w *writer) take() (jobs []*job, closed bool) {
 		jobs = []*job{w.archive[0]}
 		w.archive = append(w.archive[:0], w.archive[1:]...)
 	case len(w.rest) > 0:
-		n := min(len(w.rest), groupMost)
+		n := 1
+		for !w.rest[0].apart() && n < min(len(w.rest), groupMost) && !w.rest[n].apart() {
+			n++
+		}
 		jobs = append(jobs, w.rest[:n]...)
 		w.rest = append(w.rest[:0], w.rest[n:]...)
 	}
@@ -151,7 +171,36 @@ func (w *writer) run() {
 // one runs a job as a transaction of its own.
 func (w *writer) one(j *job) {
 	w.started(j)
-	j.done <- w.db.transact(j.ctx, w.c, j.org, j.fn)
+	switch err := w.safety(j.lax); {
+	case err != nil:
+		j.done <- err
+	case j.bare != nil && w.db.isBroken():
+		j.done <- ErrBroken
+	case j.bare != nil:
+		begun := time.Now()
+		err := j.bare(w.c)
+		w.held(time.Since(begun))
+		j.done <- err
+	default:
+		j.done <- w.db.transact(j.ctx, w.c, j.org, j.fn)
+	}
+}
+
+// safety sets whether the next commit waits for the disk. One that does takes
+// all before it along: the WAL is one file, read up to its first gap.
+func (w *writer) safety(lax bool) error {
+	if w.lax == lax {
+		return nil
+	}
+	text := "PRAGMA synchronous=FULL"
+	if lax {
+		text = "PRAGMA synchronous=NORMAL"
+	}
+	if err := w.c.script(context.Background(), text); err != nil {
+		return err
+	}
+	w.lax = lax
+	return nil
 }
 
 // group runs several small jobs in one transaction, each behind a savepoint,
@@ -164,7 +213,10 @@ func (w *writer) group(jobs []*job) {
 		return
 	}
 	tx := &Tx{db: w.db, c: w.c, ctx: context.Background(), begun: time.Now()}
-	err := w.db.begin(tx)
+	err := w.safety(false)
+	if err == nil {
+		err = w.db.begin(tx)
+	}
 	if err != nil {
 		for _, j := range jobs {
 			j.done <- err
@@ -295,6 +347,7 @@ func (d *DB) commit(tx *Tx) error {
 	_, err := tx.c.exec(tx.ctx, "COMMIT", nil)
 	if d.writer != nil {
 		d.writer.held(tx.Held())
+		d.checkpoints.dirty.Store(true)
 	}
 	if err == nil {
 		return nil

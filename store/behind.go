@@ -32,7 +32,7 @@ const (
 	flushMessages = 50_000           // this many messages make a generation
 	flushAge      = 10 * time.Second // and so does the age of the first
 	mostMessages  = 4 * flushMessages
-	stepTime      = 6 * time.Millisecond // of a transaction
+	stepTime      = 3 * time.Millisecond // of a transaction, without its commit
 	partEntries   = 64                   // entries of one owner at a time
 )
 
@@ -315,7 +315,7 @@ func (g *generation) parts() []part {
 func bunch(parts []part) int {
 	rows := 0
 	for i, p := range parts {
-		if rows += len(p.entries) + 1; rows > 2*partEntries {
+		if rows += len(p.entries) + 1; rows > partEntries {
 			return i + 1
 		}
 	}
