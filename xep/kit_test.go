@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -145,6 +146,9 @@ func (h *house) connect(address string, scope ...string) *person {
 	server.SetLimits(stream.Limits{Bytes: 1 << 20})
 	server.Serve(stream.Handler{
 		Item: func(it *stream.Item) error {
+			if it.Kind == stream.Element {
+				return h.manage(c, it.Element)
+			}
 			if it.Kind != stream.Stanza {
 				return nil
 			}
@@ -175,6 +179,20 @@ func (h *house) connect(address string, scope ...string) *person {
 	check(h.tb, p.conn.Write(stream.AppendHeader(nil, stream.Header{To: domain, Version: "1.0"}, false)))
 	check(h.tb, server.Write(stream.AppendHeader(nil, stream.Header{From: domain, Version: "1.0"}, false)))
 	return p
+}
+
+// manage does what little of stream management the tests need.
+func (h *house) manage(c *router.Ctx, el stanza.Element) error {
+	switch string(el.Local()) {
+	case "enable":
+		h.router.Enable(c.Session, false)
+	case "a":
+		value, _ := el.Attr("h")
+		n, err := strconv.ParseUint(value, 10, 32)
+		check(h.tb, err)
+		return c.Session.Acked(uint32(n))
+	}
+	return nil
 }
 
 // available sends presence and takes its echo.

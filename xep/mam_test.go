@@ -363,6 +363,58 @@ func TestMAMMovesCursor(t *testing.T) {
 	}
 }
 
+// TestMAMCursorWaitsForAck: under stream management the acknowledgement of the
+// last iq counts, not that it was written.
+func TestMAMCursorWaitsForAck(t *testing.T) {
+	for _, acked := range []bool{false, true} {
+		h := newHouse(t)
+		h.people("amy", "ben")
+		h.connect("ben/den").write("amy@hug.example", "1", "2")
+		amy := h.connect("amy/home")
+		amy.send("<enable xmlns='urn:xmpp:sm:3'/>")
+		amy.expect("<enabled …")
+		amy.send("<iq type='set' id='q'>%s</iq>", mamForm(nil, ""))
+		amy.skipTo("<iq …<fin …")
+		if acked {
+			amy.send("<a xmlns='urn:xmpp:sm:3' h='3'/>")
+			amy.send("<iq type='get' id='p' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", domain)
+			amy.skipTo("<iq … id='p'…")
+		}
+		amy.conn.Close(nil)
+		a := h.account("amy")
+		for len(a.Resources()) > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		again := h.connect("amy/again")
+		again.send("<presence/>")
+		again.expect("<presence …")
+		if acked {
+			again.nothing()
+			continue
+		}
+		again.expect("<message …<body>1</body>…<delay …")
+		again.expect("<message …<body>2</body>…<delay …")
+	}
+}
+
+// TestMAMWhileLogIsRead: the end of a page is not held back with the messages
+// that wait for the delivery log.
+func TestMAMWhileLogIsRead(t *testing.T) {
+	h := newHouse(t)
+	h.people("amy", "ben")
+	ben := h.connect("ben/den")
+	var bodies []string
+	for i := range 250 {
+		bodies = append(bodies, fmt.Sprint(i))
+	}
+	ben.write("amy@hug.example", bodies...)
+	amy := h.connect("amy/home")
+	amy.send("<presence/>")
+	if got := amy.page(mamForm(nil, "<max>2</max><before/>")); got.String() != "248 249" {
+		t.Errorf("page: %s", got)
+	}
+}
+
 // TestMAMReaderMissesNothing: somebody pages through while others write.
 func TestMAMReaderMissesNothing(t *testing.T) {
 	h := newHouse(t)
