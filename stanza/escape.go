@@ -69,10 +69,12 @@ var plainText = func() (t [utf8.RuneSelf]bool) {
 // resolved, white space normalised (XML 1.0 §3.3.3). The bytes must come from
 // a scanned document.
 func Unescape(raw []byte) string {
-	if bytes.IndexByte(raw, '&') < 0 && !bytes.ContainsAny(raw, "\t\r\n") {
-		return string(raw)
+	for _, c := range raw {
+		if class := byteClass[c]; class == amp || class == space {
+			return string(appendDecoded(make([]byte, 0, len(raw)), raw, true))
+		}
 	}
-	return string(appendDecoded(make([]byte, 0, len(raw)), raw, true))
+	return string(raw)
 }
 
 // appendDecoded appends raw with references resolved and line ends as

@@ -11,7 +11,8 @@
 // poller.go holds the epoll instance and the workers, sock.go the socket;
 // websocket.go frames and frame.go their bytes; dial.go the connecting side.
 //
-// Order of locks: Conn.wmu, then nothing; Poller.mu and Poller.run.mu are taken
-// alone. Who reads a Conn is settled by the bits of Conn.state: the one who set
+// Order of locks: Conn.wmu, under which a failing write takes Conn.emu and then,
+// one after the other, Poller.run.mu; a pong that is due takes wsState.mu. Those
+// and Poller.mu are leaves. Who reads a Conn is settled by the bits of Conn.state: the one who set
 // queued owns framer, part, ws and sock's reading half until it clears it.
 package stream
