@@ -185,6 +185,10 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 		return err
 	}
 	d.checkpoints = newCheckpointer(d, k)
+	if err := durable(ctx, w); err != nil {
+		w.close()
+		return fmt.Errorf("open %s: %w", d.file, err)
+	}
 	d.writer = newWriter(d, w)
 	size := cfg.ReadConns
 	if size <= 0 {
@@ -194,6 +198,22 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 		return d.dialSQLite(ctx, sqliteReader[:])
 	})
 	return syncDir(filepath.Dir(d.file))
+}
+
+// durable makes sure that the settings took: a file system without shared
+// memory refuses WAL by answering with another mode.
+func durable(ctx context.Context, c *conn) error {
+	for pragma, want := range map[string]string{"PRAGMA journal_mode": "wal", "PRAGMA synchronous": "2"} {
+		if _, err := c.query(ctx, pragma, nil, func(r *Row) error {
+			if got := fmt.Sprint(r.vals[0]); got != want {
+				return fmt.Errorf("%s is %s, not %s", pragma, got, want)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *DB) dialSQLite(ctx context.Context, pragmas []string) (*conn, error) {

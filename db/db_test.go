@@ -422,7 +422,7 @@ func TestDeadlock(t *testing.T) {
 	var wg sync.WaitGroup
 	runs := 0
 	var mu sync.Mutex
-	for i := range 20 {
+	for i := range 10 {
 		wg.Go(func() {
 			keys := []int{1, 2}
 			if i%2 == 0 {
@@ -445,7 +445,7 @@ func TestDeadlock(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := all(t, d); got[1] != 20 || got[2] != 20 {
+	if got := all(t, d); got[1] != 10 || got[2] != 10 {
 		t.Errorf("%v after %d runs", got, runs)
 	}
 }

@@ -20,7 +20,9 @@ const (
 	// groupMost bounds the jobs of a group.
 	groupMost = 64
 	// attempts is how often a transaction is run that the engine rolled back.
-	attempts = 8
+	attempts = 10
+	// pause is the longest wait before the second run; it doubles, up to 64 times.
+	pause = 4 * time.Millisecond
 )
 
 // job is one transaction waiting for the writer.
@@ -321,11 +323,11 @@ func (d *DB) transact(ctx context.Context, c *conn, org feature.Org, fn func(*Tx
 		if err == nil || try == attempts || !again(err) {
 			return err
 		}
-		pause := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(5*time.Millisecond))))
+		wait := time.NewTimer(rand.N(pause << min(try-1, 6)))
 		select {
-		case <-pause.C:
+		case <-wait.C:
 		case <-ctx.Done():
-			pause.Stop()
+			wait.Stop()
 			return err
 		}
 	}

@@ -275,3 +275,38 @@ func BenchmarkImport(b *testing.B) {
 		b.ReportMetric(float64(s.DB().Stats().WriterLongest)/1e3, "longest-hold-us")
 	}
 }
+
+// BenchmarkRebuild opens a store as a crash left it: 50,000 messages between
+// 10,000 people that are not indexed.
+func BenchmarkRebuild(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "a.db")
+	s, w := storetest.OpenURL(b, "sqlite:"+file), newWorld(10_000, 7)
+	for range 49 {
+		if err := s.AppendBatch(context.Background(), w.batch(1000)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		copied := filepath.Join(b.TempDir(), "b.db")
+		for _, suffix := range []string{"", "-wal"} {
+			data, err := os.ReadFile(file + suffix)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := os.WriteFile(copied+suffix, data, 0o600); err != nil {
+				b.Fatal(err)
+			}
+		}
+		start := time.Now()
+		again, err := store.Open(context.Background(), store.Config{URL: "sqlite:" + copied})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/open")
+		b.StopTimer()
+		if err := again.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

@@ -86,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if err := s.start(ctx, cfg.Clean); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store: %w", err), d.Close())
+		return nil, errors.Join(fmt.Errorf("open the store: %w", err), s.Close())
 	}
 	return s, nil
 }
@@ -133,8 +133,14 @@ func (s *Store) start(ctx context.Context, clean time.Duration) error {
 // Close writes what is kept behind and closes the database. What could not be
 // written is no loss: the next Open finds it in the messages.
 func (s *Store) Close() error {
-	s.cleaner.close()
-	return errors.Join(s.behind.close(), s.db.Close())
+	if s.cleaner != nil { // nil when Open came to an end before
+		s.cleaner.close()
+	}
+	var err error
+	if s.behind != nil {
+		err = s.behind.close()
+	}
+	return errors.Join(err, s.db.Close())
 }
 
 // DB is the database below, for backups, figures and its health.
