@@ -439,4 +439,3 @@ func TestArchiveReaders(t *testing.T) {
 		wg.Wait()
 	})
 }
-
