@@ -39,6 +39,7 @@ type Account struct {
 	signIn atomic.Pointer[credentials] // what the last sign-in read
 
 	mu       sync.Mutex
+	keeps    stanza.ArchiveID      // oldest message that waits for a session without scope
 	roster   *roster.Roster        // open while a resource is bound and it was needed
 	watchers map[*Account]struct{} // online accounts that see this one
 }
@@ -154,6 +155,31 @@ func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.I
 	a.version.Store(change.Version)
 	change.Hidden = change.Removed && !before.Listed || before.LooksLike(&change.Item)
 	return &change, nil
+}
+
+// Keep notes that a message was not for the sessions that are there, because
+// their scope is another: it waits for one without. Only then the account's
+// cursor has to stop before it; Whole is such a session.
+func (a *Account) Keep(id stanza.ArchiveID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.keeps.IsZero() || id.Less(a.keeps) {
+		a.keeps = id
+	}
+}
+
+// Kept is the oldest message that waits so, zero when there is none.
+func (a *Account) Kept() stanza.ArchiveID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keeps
+}
+
+// Whole tells that a session without scope gets all that waits.
+func (a *Account) Whole() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keeps = stanza.ArchiveID{}
 }
 
 // Knows reports whether the contact stands on the account's roster.

@@ -47,7 +47,7 @@ func (d *Directory) Update(ctx context.Context, a *Account, s *session.Session, 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tell(w)
+	a.tell(r, w)
 	return !available, nil
 }
 
@@ -71,22 +71,28 @@ func priorityOf(st *stanza.Stanza) (int8, error) {
 	return int8(p), nil
 }
 
-// tell sends w to all who watch the account and to its own available
-// resources; the caller holds a.mu, so that changes of one account reach
-// everybody in one order.
-func (a *Account) tell(w *stanza.Wire) {
+// tell sends presence of a resource to all who watch the account and to its
+// own available resources; the caller holds a.mu, so that changes of one
+// account reach everybody in one order.
+func (a *Account) tell(r *Resource, w *stanza.Wire) {
 	for watcher := range a.watchers {
-		if !parts(a, watcher) {
+		if r.shows(watcher.JID) && !parts(a, watcher) {
 			watcher.receive(w)
 		}
 	}
 	a.receive(w)
 }
 
+// shows reports whether others may see the presence of the resource: that of
+// a session with a scope is for its one peer (decision 16).
+func (r *Resource) shows(to jid.JID) bool {
+	return r.presence != nil && (r.Session.Scope.IsZero() || r.Session.Scope == to)
+}
+
 // receive hands presence to the available resources of the account.
 func (a *Account) receive(w *stanza.Wire) {
 	for _, r := range a.Resources() {
-		if _, ok := r.Session.Priority(); ok && r.Session.Allows(w.From) {
+		if _, ok := r.Session.Priority(); ok && (r.Session.Allows(w.From) || w.From == r.Session.JID) {
 			r.Session.Send(w)
 		}
 	}
@@ -165,7 +171,7 @@ func (a *Account) show(by *Account, to *Resource) {
 		return
 	}
 	for _, r := range a.Resources() {
-		if r.presence != nil && to.Session.Allows(r.presence.From) {
+		if r.shows(by.JID) && to.Session.Allows(r.presence.From) {
 			to.Session.Send(r.presence)
 		}
 	}
@@ -176,7 +182,7 @@ func (d *Directory) showOwn(a *Account, to *Resource) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.Resources() {
-		if r != to && r.presence != nil {
+		if r != to && r.presence != nil && to.Session.Allows(a.JID) {
 			to.Session.Send(r.presence)
 		}
 	}
@@ -198,7 +204,7 @@ func (d *Directory) leave(ctx context.Context, a *Account, r *Resource, st *stan
 	a.mu.Lock()
 	_, was := r.Session.Priority()
 	if was {
-		a.tell(w) // also to the resource itself, RFC 6121 §4.5.2
+		a.tell(r, w) // also to the resource itself, RFC 6121 §4.5.2
 	}
 	r.Session.SetUnavailable()
 	r.presence = nil

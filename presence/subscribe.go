@@ -135,7 +135,7 @@ func (d *Directory) unshare(a, to *Account) {
 		return
 	}
 	for _, r := range a.Resources() {
-		if r.presence != nil {
+		if r.shows(to.JID) {
 			to.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, to.JID, "", nil))
 		}
 	}
@@ -218,7 +218,7 @@ func (a *Account) conceal(from *Account) {
 		return
 	}
 	for _, r := range a.Resources() {
-		if r.presence != nil {
+		if r.shows(from.JID) {
 			from.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, from.JID, "", nil))
 		}
 	}
@@ -250,7 +250,7 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.Resources() {
-		if r.presence != nil && (st.To.IsBare() || st.To == r.Session.JID) {
+		if (c == a || r.shows(a.JID)) && r.presence != nil && (st.To.IsBare() || st.To == r.Session.JID) {
 			found = true
 			answer(r.presence)
 		}

@@ -239,9 +239,13 @@ func (r *Router) missed(t *table, e *envelope) {
 	if a.Traits.Stored {
 		a.Account.Pending.Store(true)
 		for _, res := range a.Account.Resources() { // one may have come meanwhile
-			if res.Session.Wants() {
+			switch {
+			case !res.Session.Wants():
+			case res.Session.Allows(e.Wire.From):
 				r.replay(a.Account, res.Session)
 				return
+			default:
+				a.Account.Keep(e.Wire.ID)
 			}
 		}
 		return

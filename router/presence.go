@@ -47,7 +47,8 @@ func (r *Router) presence(c *Ctx, t *table, st *stanza.Stanza) error {
 // broadcast is presence to all who watch. A resource that has become willing
 // to take messages gets those that waited.
 func (r *Router) broadcast(c *Ctx, t *table, st *stanza.Stanza) error {
-	waited := c.Account.Pending.Load() && !c.Session.Wants()
+	wanted := c.Session.Wants()
+	waited := c.Account.Pending.Load() && !wanted
 	if waited {
 		c.Session.BeginCatchup()
 	}
@@ -63,7 +64,7 @@ func (r *Router) broadcast(c *Ctx, t *table, st *stanza.Stanza) error {
 			t.bound[i].run(c)
 		}
 	}
-	if c.Session.Wants() && c.Account.Pending.Load() {
+	if !wanted && c.Session.Wants() && c.Account.Pending.Load() {
 		r.replay(c.Account, c.Session)
 	}
 	return nil
@@ -76,6 +77,9 @@ func (r *Router) replay(a *presence.Account, s *session.Session) {
 		return
 	}
 	s.BeginCatchup()
+	if s.Scope.IsZero() {
+		a.Whole()
+	}
 	a.Hold()
 	go func() {
 		defer a.Release()
@@ -105,6 +109,8 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 			w := row.Stanza
 			last = row.ID
 			if !s.Allows(w.From) {
+				a.Keep(row.ID)
+				a.Pending.Store(true)
 				continue
 			}
 			var tail []byte

@@ -229,6 +229,9 @@ func (r *Router) unanswered(w *stanza.Wire) {
 // reached is told by a session what its client has received.
 func (r *Router) reached(s *session.Session, id stanza.ArchiveID) {
 	if a := r.Directory.Find(s.JID.Bare()); a != nil {
+		if kept := a.Kept(); !s.Scope.IsZero() && !kept.IsZero() && !id.Less(kept) {
+			id = kept.Before()
+		}
 		r.Archive.Delivered(a.Org, a.ID, id)
 		a.Release()
 	}
