@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bearhug/bearhug/client"
+	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/tests/house"
 )
@@ -15,12 +17,15 @@ import (
 // crowd is some people on one server, and what they found out about it.
 type crowd struct {
 	tb     testing.TB
-	server *house.Server
-	door   string // host:port; it stays over restarts
+	server *house.Server // nil where the server is in this process
+	config client.Config // Account is set for each person
+	domain string
 	seed   uint64
 	people []*person
 	stop   context.CancelFunc
 	wait   sync.WaitGroup
+	noted  func(*message) // told of each acknowledged message; may be nil
+	pad    int            // messages are longer by up to so many bytes
 
 	epoch atomic.Int64 // lives of the server
 	acked atomic.Int64
@@ -30,11 +35,16 @@ type crowd struct {
 	faults []string
 }
 
-// gather signs the people in; they write until disperse.
-func gather(tb testing.TB, s *house.Server, locals []string, seed uint64) *crowd {
-	c := &crowd{tb: tb, server: s, door: s.Addr("c2s"), seed: seed}
-	s.Trust() // the certificate is made now, not between two kills
-	for i, l := range locals {
+// gather signs people into a server of their own; they write until finish.
+func gather(tb testing.TB, s *house.Server, seed uint64) *crowd {
+	c := &crowd{tb: tb, server: s, domain: s.Domain, seed: seed, config: s.Config("")}
+	c.begin()
+	return c
+}
+
+// begin lets everybody sign in and write.
+func (c *crowd) begin() {
+	for i, l := range locals() {
 		c.people = append(c.people, newPerson(c, l, i))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -42,7 +52,13 @@ func gather(tb testing.TB, s *house.Server, locals []string, seed uint64) *crowd
 	for _, p := range c.people {
 		c.wait.Go(func() { p.live(ctx) })
 	}
-	return c
+}
+
+// as is what one of the people signs in with.
+func (c *crowd) as(local string) client.Config {
+	cfg := c.config
+	cfg.Account = jid.MustParse(local + "@" + c.domain)
+	return cfg
 }
 
 func (c *crowd) fault(format string, args ...any) {
@@ -67,8 +83,7 @@ func (c *crowd) await(what string, is func() bool) {
 	for end := time.Now().Add(house.Patience); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.leave()
-			c.tb.Fatalf("no %s after %v; %d are acknowledged; %q\nthe server's log ends:\n%s",
-				what, house.Patience, c.acked.Load(), c.faults, c.server.Log(3000))
+			c.tb.Fatalf("no %s after %v; %d are acknowledged; %q", what, house.Patience, c.acked.Load(), c.faults)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func TestKillSQLite(t *testing.T) {
 	}
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
-	c := gather(t, s, locals(), number)
+	c := gather(t, s, number)
 	for i := range total {
 		c.moment(rng)
 		c.kill()
@@ -114,7 +114,7 @@ func TestKillMariaDB(t *testing.T) {
 	s := house.New(t, house.Options{People: locals(), Database: url, Flags: map[string]string{"c2s.plaintext": "true"}})
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
-	c := gather(t, s, locals(), number)
+	c := gather(t, s, number)
 	servers, databases := 0, 0
 	for i := range total {
 		c.moment(rng)

@@ -54,7 +54,7 @@ type person struct {
 }
 
 func newPerson(c *crowd, local string, i int) *person {
-	p := &person{crowd: c, local: local, jid: c.server.JID(local), rng: rand.New(rand.NewPCG(c.seed, uint64(i)))}
+	p := &person{crowd: c, local: local, jid: c.as(local).Account, rng: rand.New(rand.NewPCG(c.seed, uint64(i)))}
 	p.free = sync.NewCond(&p.mu)
 	p.sm.OnAck(p.acknowledged)
 	return p
@@ -76,6 +76,9 @@ func (p *person) acknowledged(h uint32) {
 		}
 		m.acked, m.epoch = true, epoch
 		p.crowd.acked.Add(1)
+		if p.crowd.noted != nil {
+			p.crowd.noted(m)
+		}
 	}
 	p.line, p.base = p.line[n:], h
 	for len(p.pending) > 0 && p.pending[0].acked {
@@ -127,9 +130,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (p *person) connect(ctx context.Context) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, house.Patience)
 	defer cancel()
-	cfg := p.crowd.server.Config(p.local)
-	cfg.Server = p.crowd.door
-	return client.Connect(ctx, cfg, &p.sm)
+	return client.Connect(ctx, p.crowd.as(p.local), &p.sm)
 }
 
 // listen notes what arrives, until the connection ends.
@@ -229,6 +230,9 @@ func (p *person) send(c *client.Client, m *message, b []byte) bool {
 func (m *message) bytes() []byte {
 	var x stanza.XML
 	x.Start("message", "xmlns", stanza.NSClient, "type", "chat", "id", m.origin, "to", m.to.jid.String())
+	if pad := m.from.crowd.pad; pad > 0 {
+		x.Element("subject", strings.Repeat("~", m.n*97%pad))
+	}
 	x.Element("body", strconv.Itoa(m.n)).Empty("origin-id", "xmlns", house.NSSID, "id", m.origin)
 	return x.End().Bytes()
 }

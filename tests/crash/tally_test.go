@@ -30,9 +30,7 @@ func (c *crowd) count(ctx context.Context) tally {
 	var t tally
 	archives := map[*person][]house.Message{}
 	for _, p := range c.people {
-		cfg := c.server.Config(p.local)
-		cfg.Server = c.door
-		cl, err := client.Connect(ctx, cfg, nil)
+		cl, err := client.Connect(ctx, c.as(p.local), nil)
 		if err != nil {
 			c.tb.Fatal(err)
 		}

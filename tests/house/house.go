@@ -322,8 +322,13 @@ func (s *Server) Resident() (now, most int64, err error) {
 	return now, most, nil
 }
 
-// JID is the bare address of one of the people.
-func (s *Server) JID(local string) jid.JID { return jid.MustParse(local + "@" + s.Domain) }
+// JID is the bare address of one of the people, of the organisation for "".
+func (s *Server) JID(local string) jid.JID {
+	if local == "" {
+		return jid.MustParse(s.Domain)
+	}
+	return jid.MustParse(local + "@" + s.Domain)
+}
 
 // Config is what one of the people signs in with, over TCP: in plain where the
 // server allows it, else with STARTTLS.
