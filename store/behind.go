@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/db"
@@ -29,11 +30,14 @@ const (
 )
 
 const (
-	flushMessages = 50_000           // this many messages make a generation
-	flushAge      = 10 * time.Second // and so does the age of the first
-	mostMessages  = 4 * flushMessages
+	flushMessages = 200_000          // this many messages make a generation
+	fewMessages   = 20_000           // and this many or fewer when
+	flushAge      = 10 * time.Second // the first is so old; more may be
+	flushLate     = 3 * flushAge     // so old: a page then takes more rows at once
+	mostMessages  = 2 * flushMessages
 	stepTime      = 3 * time.Millisecond // of a transaction, without its commit
-	partEntries   = 64                   // entries of one owner at a time
+	mostPause     = 20 * time.Millisecond
+	partEntries   = 64 // entries of one owner at a time
 )
 
 // entry is one owner's view of a message.
@@ -73,6 +77,7 @@ type behind struct {
 	space chan struct{} // closed and renewed when a generation was written
 
 	wake    chan struct{}
+	hurry   atomic.Int32 // somebody waits for a flush
 	flushes chan chan error
 	stop    context.CancelFunc
 	ended   chan struct{}
@@ -211,7 +216,14 @@ func (b *behind) run(ctx context.Context) {
 func (b *behind) due() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.old != nil || !b.now.since.IsZero() && time.Since(b.now.since) >= flushAge
+	if b.old != nil {
+		return true
+	}
+	age := flushAge
+	if b.now.messages > fewMessages {
+		age = flushLate
+	}
+	return !b.now.since.IsZero() && time.Since(b.now.since) >= age
 }
 
 // flush writes all that is kept now.
@@ -219,6 +231,8 @@ func (b *behind) flush(ctx context.Context) error {
 	if !b.deferred {
 		return nil
 	}
+	b.hurry.Add(1)
+	defer b.hurry.Add(-1)
 	reply := make(chan error, 1)
 	select {
 	case b.flushes <- reply:
@@ -322,13 +336,32 @@ func bunch(parts []part) int {
 	return len(parts)
 }
 
+// pause leaves the writer to others for as long as they left it to us, unless
+// somebody waits or too much does.
+func (b *behind) pause(ctx context.Context, d time.Duration) {
+	b.mu.Lock()
+	full := b.now.messages >= flushMessages
+	b.mu.Unlock()
+	if full || b.hurry.Load() > 0 {
+		return
+	}
+	timer := time.NewTimer(min(d, mostPause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // writeGeneration writes a generation in steps. It may be cut short between
-// any two: what was written is no longer in g.
+// any two: what was written is no longer in g. None waits for the disk: what a
+// power cut undoes is made again from the messages, for the tick and the
+// inboxes are undone with it.
 func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 	for parts := g.parts(); len(parts) > 0; {
-		done := 0
-		if err := b.s.db.Write(ctx, 0, func(tx *db.Tx) error {
-			done = 0
+		done, began := 0, time.Now()
+		if err := b.s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
+			done, began = 0, time.Now()
 			for done < len(parts) && tx.Held() < stepTime {
 				n := bunch(parts[done:])
 				if err := index(tx, parts[done:done+n]); err != nil {
@@ -340,13 +373,16 @@ func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 		}); err != nil {
 			return fmt.Errorf("write entries: %w", err)
 		}
+		took := time.Since(began)
 		b.drop(g, parts[:done])
-		parts = parts[done:]
+		if parts = parts[done:]; len(parts) > 0 {
+			b.pause(ctx, took)
+		}
 	}
 	if g.upto == 0 {
 		return nil
 	}
-	return b.s.db.Write(ctx, 0, func(tx *db.Tx) error {
+	return b.s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
 		_, err := tx.Exec("tick-raise", tickIndex, g.upto)
 		return err
 	})
