@@ -102,6 +102,7 @@ func (r *Router) declare() (err error) {
 			Doc: "how long delivery waits for the commit; past it a message is delivered unacknowledged"},
 		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
 			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
+	add("account", "RFC 6120 §6: rows of accounts and their keys, read at sign-in")
 	add("session", "XEP-0198: mailboxes and the resumption of cut streams",
 		feature.Lever{Name: "session.mailbox", Unit: "bytes", Default: 1 << 20, Min: 64 << 10, Max: 64 << 20,
 			Doc: "how much may wait for one client; past it presence is dropped, then the stream closed"},

@@ -143,14 +143,13 @@ func (s *Session) Send(w *stanza.Wire) bool {
 // a mailbox that is full without any ends the stream with resource-constraint.
 func (s *Session) enqueue(w *stanza.Wire) bool {
 	size := w.Len()
-	limit := int(s.host.Mailbox.Int(s.Org))
-	if s.out.bytes+s.smBytes()+size > limit {
+	if !s.fits(size) {
 		if transient(w) {
 			s.out.dropped = true
 			return false
 		}
 		s.dropPresence()
-		if s.out.bytes+s.smBytes()+size > limit {
+		if !s.fits(size) {
 			s.shut(stream.NewError("resource-constraint", "your client does not keep up; what you missed is in the archive"))
 			return false
 		}
@@ -161,6 +160,13 @@ func (s *Session) enqueue(w *stanza.Wire) bool {
 		s.sm.sent(w, size)
 	}
 	return true
+}
+
+// fits reports whether there is room for size bytes. A mailbox that holds
+// little takes one stanza of any size, such as a long roster.
+func (s *Session) fits(size int) bool {
+	limit, used := int(s.host.Mailbox.Int(s.Org)), s.out.bytes+s.smBytes()
+	return used+size <= limit || used <= limit/8
 }
 
 // transient reports whether w is presence that a later snapshot replaces.
