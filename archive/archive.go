@@ -18,6 +18,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
@@ -76,16 +77,20 @@ type Archive struct {
 	origins origins
 
 	mu      sync.Mutex
-	queue   []*Message // without id
-	batches []*batch   // with ids, not yet committed, in order
-	bytes   int        // of both
-	cursors map[store.AccountID]store.Cursor
-	busy    int // messages not yet settled
+	queue   []*Message                       // without id
+	batches []*batch                         // with ids, not yet committed, in order
+	bytes   int                              // of both
+	cursors map[store.AccountID]store.Cursor // not saved yet
+	saving  map[store.AccountID]store.Cursor // being saved
+	safe    uint64                           // the greatest id on disk
+	more    chan struct{}                    // closed when safe grows; nil when nobody waits
+	busy    int                              // messages not yet settled
 	closed  bool
 	work    chan struct{} // capacity 1: there is something to do
 	done    chan struct{}
 
-	hand sync.Mutex // held while messages are handed over, and while ids are given
+	hand   sync.Mutex    // held while messages are handed over, and while ids are given
+	handed atomic.Uint64 // the greatest id handed over; written under hand
 }
 
 type batch struct {
@@ -102,6 +107,8 @@ func Open(ctx context.Context, c Config) (*Archive, error) {
 	}
 	a := &Archive{Config: c, work: make(chan struct{}, 1), done: make(chan struct{})}
 	a.ids.seed(stanza.ArchiveID(greatest))
+	a.safe = a.ids.last
+	a.handed.Store(a.ids.last)
 	a.origins.store = c.Store
 	a.cursors = make(map[store.AccountID]store.Cursor)
 	go a.write()
@@ -176,17 +183,23 @@ func (a *Archive) Delivered(org feature.Org, owner store.AccountID, id stanza.Ar
 	a.cursors[owner] = store.Cursor{Org: org, Owner: owner, ID: store.ID(id)}
 }
 
-// Undo moves an account's cursor back to just before id, when the client that
-// was believed to have it is gone without saying so.
-func (a *Archive) Undo(ctx context.Context, org feature.Org, owner store.AccountID, id stanza.ArchiveID) error {
-	now, err := a.Cursor(ctx, org, owner)
-	if err != nil || now.Less(id) {
-		return err
-	}
+// Handed is an id that no message handed over so far is above. Messages are
+// handed over in the order of their ids.
+func (a *Archive) Handed() stanza.ArchiveID { return top(a.handed.Load()) }
+
+// Uncommitted returns a channel that is closed when more is on disk, nil when
+// all messages up to id are. A message that was handed over without waiting
+// for its commit cannot be read from the log before.
+func (a *Archive) Uncommitted(id stanza.ArchiveID) <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cursors[owner] = store.Cursor{Org: org, Owner: owner, ID: store.ID(id.Before())}
-	return nil
+	if sequence(id) <= a.safe {
+		return nil
+	}
+	if a.more == nil {
+		a.more = make(chan struct{})
+	}
+	return a.more
 }
 
 // Backlogged is what waits for a commit, in bytes.
@@ -196,7 +209,8 @@ func (a *Archive) Backlogged() int {
 	return a.bytes
 }
 
-// takeCursors empties the cursors.
+// takeCursors takes the cursors that are to be saved; until savedCursors they
+// are still seen.
 func (a *Archive) takeCursors() []store.Cursor {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -207,6 +221,20 @@ func (a *Archive) takeCursors() []store.Cursor {
 	for _, c := range a.cursors {
 		list = append(list, c)
 	}
-	clear(a.cursors)
+	a.saving, a.cursors = a.cursors, make(map[store.AccountID]store.Cursor)
 	return list
+}
+
+// savedCursors is told what became of the cursors taken.
+func (a *Archive) savedCursors(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		for owner, c := range a.saving {
+			if now, ok := a.cursors[owner]; !ok || now.ID.Compare(c.ID) < 0 {
+				a.cursors[owner] = c
+			}
+		}
+	}
+	a.saving = nil
 }

@@ -18,7 +18,17 @@ type ids struct {
 	left   int
 }
 
-func (g *ids) seed(greatest stanza.ArchiveID) { g.last = binary.BigEndian.Uint64(greatest[:8]) }
+func (g *ids) seed(greatest stanza.ArchiveID) { g.last = sequence(greatest) }
+
+// sequence is the part of an id that grows from one to the next.
+func sequence(id stanza.ArchiveID) uint64 { return binary.BigEndian.Uint64(id[:8]) }
+
+// top is the greatest id of a sequence number.
+func top(sequence uint64) (id stanza.ArchiveID) {
+	binary.BigEndian.PutUint64(id[:8], sequence)
+	binary.BigEndian.PutUint64(id[8:], 1<<64-1)
+	return id
+}
 
 func (g *ids) next(now time.Time) (id stanza.ArchiveID) {
 	g.last = max(g.last+1, uint64(now.UnixMilli())<<16)

@@ -188,6 +188,9 @@ func passed(cursor, reached stanza.ArchiveID) stanza.ArchiveID {
 func (a *Archive) Cursor(ctx context.Context, org feature.Org, owner store.AccountID) (stanza.ArchiveID, error) {
 	a.mu.Lock()
 	c, ok := a.cursors[owner]
+	if !ok {
+		c, ok = a.saving[owner]
+	}
 	a.mu.Unlock()
 	if ok {
 		return stanza.ArchiveID(c.ID), nil

@@ -123,6 +123,7 @@ func (a *Archive) commit(ctx context.Context, b *batch) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := a.Store.AppendBatch(ctx, &b.rows)
 		if err == nil {
+			a.savedCursors(nil)
 			a.origins.settle(stanza.ArchiveID(b.rows.Messages[len(b.rows.Messages)-1].ID))
 			return
 		}
@@ -172,9 +173,13 @@ func (a *Archive) deliver(b *batch) {
 	}
 	b.delivered = true
 	for _, m := range b.messages {
-		if !m.repeated {
-			m.Deliver(m)
+		if m.repeated {
+			continue
 		}
+		if !m.Wire.ID.IsZero() {
+			a.handed.Store(sequence(m.Wire.ID))
+		}
+		m.Deliver(m)
 	}
 }
 
@@ -195,6 +200,13 @@ func (a *Archive) settle(b *batch) {
 	}
 	a.bytes -= size
 	a.busy -= len(b.messages)
+	if n := len(b.rows.Messages); n > 0 {
+		a.safe = sequence(stanza.ArchiveID(b.rows.Messages[n-1].ID))
+		if a.more != nil {
+			close(a.more)
+			a.more = nil
+		}
+	}
 	a.mu.Unlock()
 }
 
@@ -203,10 +215,9 @@ func (a *Archive) saveCursors(ctx context.Context) {
 	if len(list) == 0 {
 		return
 	}
-	if err := a.Store.SaveCursors(ctx, list); err != nil {
+	err := a.Store.SaveCursors(ctx, list)
+	if err != nil {
 		a.Log.Warn("delivery cursors are not saved; some messages may come twice", "cause", err)
-		for _, c := range list {
-			a.Delivered(c.Org, c.Owner, stanza.ArchiveID(c.ID))
-		}
 	}
+	a.savedCursors(err)
 }

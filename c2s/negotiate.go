@@ -108,6 +108,7 @@ func (c *conn) startTLS() error {
 	if err := c.stream.Write([]byte("<proceed xmlns='" + nsTLS + "'/>")); err != nil {
 		return err
 	}
+	c.drop() // an exchange that was begun without TLS
 	c.secure, c.setup = true, &setup{}
 	c.stream.StartTLS(c.server.startTLS, func(err error) {
 		if err != nil {
@@ -217,6 +218,7 @@ func (c *conn) accepted(r sasl.Result, out []byte) error {
 		if scope, err = jid.Parse(r.Claims.Scope); err != nil {
 			return c.refuse(&sasl.Failure{Condition: sasl.NotAuthorized, Cause: err})
 		}
+		scope = scope.Bare()
 	}
 	c.setup = &setup{account: account, scope: scope}
 	limits := c.server.Router.Limits
@@ -337,7 +339,7 @@ func (c *conn) manage(e stanza.Element) error {
 		return c.stream.Write([]byte("<failed xmlns='" + nsSM + "'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
 	}
 	a := c.setup.account
-	ctx, handled, known, err := c.server.Router.Resume(a, c.stream, previd, uint32(h))
+	ctx, handled, known, err := c.server.Router.Resume(a, c.setup.scope, c.stream, previd, uint32(h))
 	switch {
 	case err != nil:
 		return err
@@ -358,6 +360,9 @@ func (c *conn) manage(e stanza.Element) error {
 // nonza handles an element that is no stanza of a client with a session.
 func (c *conn) nonza(e stanza.Element) error {
 	s := c.ctx.Session
+	if !c.current() {
+		return nil // the session has moved to another stream
+	}
 	switch {
 	case e.Is(nsSM, "r"):
 		s.Requested()

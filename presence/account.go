@@ -24,8 +24,8 @@ type Account struct {
 	Org feature.Org
 
 	ID store.AccountID // valid once loaded
-	// Pending is set when the delivery log may hold messages past the cursor.
-	Pending atomic.Bool
+	// Inbox is what of the delivery log has reached a client.
+	Inbox   archive.Inbox
 	Blocked atomic.Pointer[Blocklist]
 	Prefs   atomic.Pointer[archive.Prefs]
 
@@ -38,8 +38,10 @@ type Account struct {
 	loaded atomic.Bool
 	signIn atomic.Pointer[credentials] // what the last sign-in read
 
+	turn  sync.Mutex // held while a resource becomes available, or ceases to be, or goes
+	edits sync.Mutex // held from a change of the roster to its push: pushes come in order
+
 	mu       sync.Mutex
-	keeps    stanza.ArchiveID      // oldest message that waits for a session without scope
 	roster   *roster.Roster        // open while a resource is bound and it was needed
 	watchers map[*Account]struct{} // online accounts that see this one
 }
@@ -114,22 +116,26 @@ func (a *Account) kept(ctx context.Context) (*roster.Roster, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer a.directory.rosters.Close(ro)
+	a.keep(ro)
+	return ro, nil
+}
+
+// keep has an open roster stay open while resources are bound: who goes must
+// know whom to tell, without a statement.
+func (a *Account) keep(ro *roster.Roster) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.roster != nil || len(a.Resources()) == 0 {
-		defer a.directory.rosters.Close(ro)
-		if a.roster != nil {
-			return a.roster, nil
-		}
-		return ro, nil
+	if a.roster == nil && len(a.Resources()) > 0 {
+		a.roster = ro.Hold()
 	}
-	a.roster = ro
-	return ro, nil
 }
 
 // EditRoster changes the item of one contact, on disk first, and pushes the
 // change to the interested resources (RFC 6121 §2.1.6).
 func (a *Account) EditRoster(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (changed bool, err error) {
+	a.edits.Lock()
+	defer a.edits.Unlock()
 	change, err := a.edit(ctx, contact, edit)
 	if change != nil {
 		a.push(change)
@@ -137,13 +143,15 @@ func (a *Account) EditRoster(ctx context.Context, contact jid.JID, edit func(*ro
 	return change != nil, err
 }
 
-// edit is EditRoster without the push; nil means that nothing changed.
+// edit is EditRoster without the push; nil means that nothing changed. The
+// caller holds a.edits.
 func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (*roster.Change, error) {
 	ro, err := a.Roster(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open roster of %s: %w", a.JID, err)
 	}
 	defer a.directory.rosters.Close(ro)
+	defer a.keep(ro)
 	var before roster.Item
 	change, changed, err := ro.Update(ctx, contact, func(it *roster.Item) bool {
 		before = *it
@@ -155,31 +163,6 @@ func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.I
 	a.version.Store(change.Version)
 	change.Hidden = change.Removed && !before.Listed || before.LooksLike(&change.Item)
 	return &change, nil
-}
-
-// Keep notes that a message was not for the sessions that are there, because
-// their scope is another: it waits for one without. Only then the account's
-// cursor has to stop before it; Whole is such a session.
-func (a *Account) Keep(id stanza.ArchiveID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.keeps.IsZero() || id.Less(a.keeps) {
-		a.keeps = id
-	}
-}
-
-// Kept is the oldest message that waits so, zero when there is none.
-func (a *Account) Kept() stanza.ArchiveID {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.keeps
-}
-
-// Whole tells that a session without scope gets all that waits.
-func (a *Account) Whole() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.keeps = stanza.ArchiveID{}
 }
 
 // Knows reports whether the contact stands on the account's roster.
@@ -278,6 +261,12 @@ func (a *Account) drop(s *session.Session) *Resource {
 	}
 	a.resources.Store(&list)
 	return r
+}
+
+// seenBy reports whether the resource is available and may be shown to another
+// account: one that is for a single peer only (decision 16) is there for it.
+func (r *Resource) seenBy(other jid.JID) bool {
+	return r.presence != nil && r.Session.Allows(other)
 }
 
 func (a *Account) find(s *session.Session) *Resource {

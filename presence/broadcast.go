@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
 )
@@ -15,40 +16,67 @@ import (
 const maxDirected = 1000
 
 // Update is presence without 'to' from a resource, RFC 6121 §4.2, §4.4, §4.5.
-// initial is true when the resource was not available before.
-func (d *Directory) Update(ctx context.Context, a *Account, s *session.Session, st *stanza.Stanza) (initial bool, err error) {
+// initial is true when the resource was not available before. behind is true
+// when it takes messages from now on and the delivery log holds some for it:
+// the session waits for them (Session.BeginCatchup).
+func (d *Directory) Update(ctx context.Context, a *Account, s *session.Session, st *stanza.Stanza) (initial, behind bool, err error) {
+	a.turn.Lock()
+	defer a.turn.Unlock()
 	r := a.find(s)
 	if r == nil {
-		return false, nil
+		return false, false, nil // it is gone meanwhile
 	}
 	if st.Type == stanza.Unavailable {
 		d.leave(ctx, a, r, st)
-		return false, nil
+		return false, false, nil
 	}
 	priority, err := priorityOf(st)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	w := st.WireTo(jid.JID{})
 	w.Number = d.Board.Number(d.Presence, a.Org)
 	_, available := s.Priority()
 	if available && d.unchanged(a, r, w) {
-		return false, nil // the cheapest presence is the one not sent
+		return false, false, nil // the cheapest presence is the one not sent
+	}
+	var ro *roster.Roster
+	if !available && a.version.Load() != 0 {
+		if ro, err = a.kept(ctx); err != nil {
+			return false, false, err
+		}
 	}
 	first := !a.Online()
 	a.mu.Lock()
 	r.presence = w
-	s.SetPriority(priority)
+	behind = a.admit(s, priority)
 	a.mu.Unlock()
-	if !available {
-		if err := d.arrive(ctx, a, r, first); err != nil {
-			return false, err
+	if ro == nil && !available && a.version.Load() != 0 { // the first contact came meanwhile
+		if ro, err = a.kept(ctx); err != nil {
+			return false, behind, err
 		}
+	}
+	if !available {
+		d.arrive(a, r, ro, first)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tell(r, w)
-	return !available, nil
+	return !available, behind, nil
+}
+
+// admit notes the priority of a resource. When it begins to take messages and
+// some wait in the log, later ones are made to wait for those.
+func (a *Account) admit(s *session.Session, priority int8) (behind bool) {
+	if s.Wants() || priority < 0 {
+		s.SetPriority(priority)
+		return false
+	}
+	a.Inbox.Join(func(waiting bool, upto stanza.ArchiveID) {
+		behind = waiting && s.BeginCatchup(upto)
+		s.SetPriority(priority)
+	})
+	return behind
 }
 
 // unchanged reports whether w says what the resource's last presence said.
@@ -71,43 +99,38 @@ func priorityOf(st *stanza.Stanza) (int8, error) {
 	return int8(p), nil
 }
 
-// tell sends presence of a resource to all who watch the account and to its
-// own available resources; the caller holds a.mu, so that changes of one
-// account reach everybody in one order.
+// tell sends w, presence of r, to all who watch the account and to its own
+// available resources; the caller holds a.mu, so that changes of one account
+// reach everybody in one order.
 func (a *Account) tell(r *Resource, w *stanza.Wire) {
 	for watcher := range a.watchers {
-		if r.shows(watcher.JID) && !parts(a, watcher) {
+		if !parts(a, watcher) && r.Session.Allows(watcher.JID) {
 			watcher.receive(w)
 		}
 	}
-	a.receive(w)
-}
-
-// shows reports whether others may see the presence of the resource: that of
-// a session with a scope is for its one peer (decision 16).
-func (r *Resource) shows(to jid.JID) bool {
-	return r.presence != nil && (r.Session.Scope.IsZero() || r.Session.Scope == to)
+	if r.Session.Scope.IsZero() {
+		a.receive(w)
+		return
+	}
+	r.Session.Send(w) // not even its own account hears of it
 }
 
 // receive hands presence to the available resources of the account.
 func (a *Account) receive(w *stanza.Wire) {
 	for _, r := range a.Resources() {
-		if _, ok := r.Session.Priority(); ok && (r.Session.Allows(w.From) || w.From == r.Session.JID) {
+		if _, ok := r.Session.Priority(); ok && r.Session.Allows(w.From) {
 			r.Session.Send(w)
 		}
 	}
 }
 
 // arrive makes a resource that has just become available see its contacts,
-// and makes them watch it when it is the account's first.
-func (d *Directory) arrive(ctx context.Context, a *Account, r *Resource, first bool) error {
+// and makes them watch it when it is the account's first. ro is nil when the
+// account never had a contact.
+func (d *Directory) arrive(a *Account, r *Resource, ro *roster.Roster, first bool) {
 	d.showOwn(a, r)
-	if a.version.Load() == 0 {
-		return nil
-	}
-	ro, err := a.kept(ctx)
-	if err != nil {
-		return err
+	if ro == nil {
+		return
 	}
 	items, _ := ro.Items()
 	for _, it := range items {
@@ -129,7 +152,6 @@ func (d *Directory) arrive(ctx context.Context, a *Account, r *Resource, first b
 		}
 		c.Release()
 	}
-	return nil
 }
 
 // repeatRequest delivers a subscription request that is still unanswered,
@@ -171,7 +193,7 @@ func (a *Account) show(by *Account, to *Resource) {
 		return
 	}
 	for _, r := range a.Resources() {
-		if r.shows(by.JID) && to.Session.Allows(r.presence.From) {
+		if r.seenBy(by.JID) && to.Session.Allows(a.JID) {
 			to.Session.Send(r.presence)
 		}
 	}
@@ -182,14 +204,15 @@ func (d *Directory) showOwn(a *Account, to *Resource) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.Resources() {
-		if r != to && r.presence != nil && to.Session.Allows(a.JID) {
+		if r != to && r.seenBy(a.JID) && to.Session.Allows(a.JID) {
 			to.Session.Send(r.presence)
 		}
 	}
 }
 
 // leave tells everybody that a resource is no longer available; st is the
-// client's own words, nil when the server speaks for it.
+// client's own words, nil when the server speaks for it. The caller holds
+// a.turn.
 func (d *Directory) leave(ctx context.Context, a *Account, r *Resource, st *stanza.Stanza) {
 	if _, ok := r.Session.Priority(); !ok && r.directed == nil {
 		return
@@ -244,6 +267,8 @@ func (d *Directory) unwatch(a *Account, contact jid.JID) {
 
 // Direct is presence with 'to', available or unavailable, RFC 6121 §4.6.
 func (d *Directory) Direct(a *Account, s *session.Session, st *stanza.Stanza) {
+	a.turn.Lock() // it must not go between being noted and being told
+	defer a.turn.Unlock()
 	r := a.find(s)
 	if r == nil {
 		return

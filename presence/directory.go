@@ -22,6 +22,7 @@ import (
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 	Org func(domain string) (feature.Org, bool)
 	// Presence and Roster pay for what is sent.
 	Presence, Roster feature.ID
+	// Handed is an id that no message handed over so far is above; nil where
+	// there is no archive.
+	Handed func() stanza.ArchiveID
 }
 
 // A Directory is the presence of one node.
@@ -137,7 +141,7 @@ func (d *Directory) Account(ctx context.Context, bare jid.JID) (*Account, error)
 		return a, nil
 	}
 	if _, err := d.read(ctx, a); err != nil {
-		d.forget(a)
+		d.abandon(a)
 		return nil, err
 	}
 	return a, nil
@@ -160,7 +164,7 @@ func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.
 	defer a.load.Unlock()
 	row, err := d.read(ctx, a)
 	if err != nil {
-		d.forget(a)
+		d.abandon(a)
 		return nil, nil, err
 	}
 	a.signIn.Store(&credentials{row, version})
@@ -179,8 +183,8 @@ func (d *Directory) read(ctx context.Context, a *Account) (*store.Account, error
 	if a.loaded.Load() {
 		return row, nil // what is in memory is kept up to date by those who change it
 	}
-	if row.Undelivered {
-		a.Pending.Store(true)
+	if d.Handed != nil {
+		a.Inbox.Load(d.Handed(), row.Undelivered)
 	}
 	a.ID = row.ID
 	a.version.Store(row.RosterVersion)
@@ -217,22 +221,23 @@ func (d *Directory) readBlocks(ctx context.Context, a *Account) error {
 	return nil
 }
 
-// forget drops an account that turned out not to exist, or was removed.
-func (d *Directory) forget(a *Account) {
+// abandon gives back an account that could not be read. It is dropped unless
+// somebody else holds it: there must not be two objects for one account.
+func (d *Directory) abandon(a *Account) {
 	sh := d.shardOf(a.JID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.accounts[a.JID] == a {
+	if a.refs.Add(-1) == 0 && !a.loaded.Load() && sh.accounts[a.JID] == a {
 		delete(sh.accounts, a.JID)
 	}
-	a.refs.Add(-1)
 }
 
 // Forget drops an account that was deleted; its sessions must be closed.
 func (d *Directory) Forget(bare jid.JID) {
-	if a := d.Find(bare); a != nil {
-		d.forget(a)
-	}
+	sh := d.shardOf(bare)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.accounts, bare)
 }
 
 // Bind adds a session to its account. A session bound to the same resource is
@@ -249,11 +254,15 @@ func (d *Directory) Bind(a *Account, s *session.Session) (replaced *session.Sess
 // (RFC 6121 §4.5.2, also for a stream that broke). It returns false when it
 // was not bound.
 func (d *Directory) Unbind(ctx context.Context, a *Account, s *session.Session) bool {
-	if r := a.find(s); r != nil {
-		d.leave(ctx, a, r, nil)
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	r := a.find(s)
+	if r == nil {
+		return false
 	}
+	d.leave(ctx, a, r, nil)
 	a.mu.Lock()
-	r := a.drop(s)
+	a.drop(s)
 	var ro *roster.Roster
 	if len(a.Resources()) == 0 {
 		ro, a.roster = a.roster, nil
@@ -261,7 +270,7 @@ func (d *Directory) Unbind(ctx context.Context, a *Account, s *session.Session) 
 	}
 	a.mu.Unlock()
 	d.rosters.Close(ro)
-	return r != nil
+	return true
 }
 
 // Counts are gauges of the directory.

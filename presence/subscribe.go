@@ -53,11 +53,22 @@ func (d *Directory) inbound(ctx context.Context, a *Account, contact jid.JID, w 
 		return err
 	}
 	defer b.Release()
-	if b.Blocks(a.JID) && w.Type == stanza.Subscribe {
+	if b.Org != a.Org || b.Blocks(a.JID) && w.Type == stanza.Subscribe {
 		return nil
 	}
-	var deliver, approve bool
-	change, err := b.edit(ctx, a.JID, func(it *roster.Item) bool {
+	deliver, approve, err := b.take(ctx, a.JID, w)
+	if err != nil {
+		return err
+	}
+	return d.follow(ctx, a, b, w.Type, deliver, approve)
+}
+
+// take changes the roster of b by a subscription stanza that came from a
+// contact, and shows its resources the stanza and the change.
+func (b *Account) take(ctx context.Context, from jid.JID, w *stanza.Wire) (deliver, approve bool, err error) {
+	b.edits.Lock()
+	defer b.edits.Unlock()
+	change, err := b.edit(ctx, from, func(it *roster.Item) bool {
 		before := *it
 		deliver, approve = it.Inbound(w.Type)
 		if it.In && !before.In {
@@ -66,7 +77,7 @@ func (d *Directory) inbound(ctx context.Context, a *Account, contact jid.JID, w 
 		return differs(&before, it)
 	})
 	if err != nil {
-		return err
+		return false, false, err
 	}
 	if deliver {
 		b.deliver(w) // RFC 6121 §3.1.6: the stanza, then the push that follows from it
@@ -74,7 +85,7 @@ func (d *Directory) inbound(ctx context.Context, a *Account, contact jid.JID, w 
 	if change != nil {
 		b.push(change)
 	}
-	return d.follow(ctx, a, b, w.Type, deliver, approve)
+	return deliver, approve, nil
 }
 
 // deliver hands a subscription stanza to the resources that are available,
@@ -135,7 +146,7 @@ func (d *Directory) unshare(a, to *Account) {
 		return
 	}
 	for _, r := range a.Resources() {
-		if r.shows(to.JID) {
+		if r.seenBy(to.JID) {
 			to.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, to.JID, "", nil))
 		}
 	}
@@ -218,7 +229,7 @@ func (a *Account) conceal(from *Account) {
 		return
 	}
 	for _, r := range a.Resources() {
-		if r.shows(from.JID) {
+		if r.seenBy(from.JID) {
 			from.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, from.JID, "", nil))
 		}
 	}
@@ -250,7 +261,7 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.Resources() {
-		if (c == a || r.shows(a.JID)) && r.presence != nil && (st.To.IsBare() || st.To == r.Session.JID) {
+		if r.seenBy(a.JID) && (st.To.IsBare() || st.To == r.Session.JID) {
 			found = true
 			answer(r.presence)
 		}

@@ -94,7 +94,15 @@ func (r *Rosters) Open(ctx context.Context, org feature.Org, account store.Accou
 	return ro, nil
 }
 
-// Close gives back what Open gave.
+// Hold opens an open roster once more; Close must follow.
+func (ro *Roster) Hold() *Roster {
+	ro.rosters.mu.Lock()
+	defer ro.rosters.mu.Unlock()
+	ro.refs++
+	return ro
+}
+
+// Close gives back what Open or Hold gave.
 func (r *Rosters) Close(ro *Roster) {
 	if ro == nil {
 		return
@@ -102,7 +110,7 @@ func (r *Rosters) Close(ro *Roster) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ro.refs--
-	if ro.refs == 0 {
+	if ro.refs == 0 && r.open[ro.Account] == ro {
 		delete(r.open, ro.Account)
 	}
 }

@@ -87,15 +87,21 @@ func blocked(from, to *presence.Account, st *stanza.Stanza) error {
 		return nil
 	}
 	if from.Blocks(st.To) {
-		e := stanza.NotAcceptable("")
-		e.Type = stanza.Cancel
-		e.App = []byte("<blocked xmlns='urn:xmpp:blocking:errors'/>")
-		return e
+		return toBlocked()
 	}
 	if to.Blocks(st.From) {
 		return stanza.ServiceUnavailable("")
 	}
 	return nil
+}
+
+// toBlocked refuses what somebody sends to whom they block themselves, XEP-0191
+// §3.2.
+func toBlocked() error {
+	e := stanza.NotAcceptable("")
+	e.Type = stanza.Cancel
+	e.App = []byte("<blocked xmlns='urn:xmpp:blocking:errors'/>")
+	return e
 }
 
 // rows decides what is kept for whom (decision 6).
@@ -173,18 +179,21 @@ func (r *Router) deliver(e *envelope) {
 		a.SentID = e.Wire.ID
 	}
 	var few [4]*session.Session
-	a.To = targets(a.Account, e.dest, e.Wire.Type, few[:0])
+	r.address(e, few[:0])
 	if len(t.arrived) > 0 {
 		c := Ctx{Host: r.Host, Context: context.Background(), Account: a.Account, Org: e.Org, Domain: e.dest.Domain()}
 		for i := range t.arrived {
 			if t.arrived[i].run(&c, a) == Stop {
+				if e.logged() {
+					r.arrived(a.Account, a.Account.Inbox.Arrived(e.Wire.ID))
+				}
 				return
 			}
 		}
 	}
 	taken := 0
 	for _, s := range a.To {
-		if s.Allows(e.Wire.From) && s.Send(a.Wire) {
+		if s.Send(a.Wire) {
 			taken++
 		}
 	}
@@ -192,6 +201,23 @@ func (r *Router) deliver(e *envelope) {
 	if taken == 0 {
 		r.missed(t, e)
 	}
+}
+
+// logged reports whether the message is in the recipient's delivery log.
+func (e *envelope) logged() bool { return !e.Wire.ID.IsZero() }
+
+// address finds the resources that the message goes to.
+func (r *Router) address(e *envelope, list []*session.Session) {
+	a := &e.arrival
+	find := func() int {
+		a.To = targets(a.Account, &e.Message, e.dest, list)
+		return len(a.To)
+	}
+	if !e.logged() {
+		find()
+		return
+	}
+	a.Account.Inbox.Hand(e.Wire.ID, find)
 }
 
 // visible reports whether the owner finds the message in its archive: only
@@ -207,19 +233,19 @@ func (e *envelope) visible(owner *presence.Account) bool {
 
 // targets are the resources that a message goes to. A full address without
 // such a resource counts as the bare one for chat and normal messages.
-func targets(a *presence.Account, to jid.JID, kind stanza.Type, list []*session.Session) []*session.Session {
+func targets(a *presence.Account, m *archive.Message, to jid.JID, list []*session.Session) []*session.Session {
 	if to.IsFull() {
-		if s := a.Resource(to.Resource()); s != nil {
+		if s := a.Resource(to.Resource()); s != nil && s.Allows(m.Wire.From) {
 			return append(list, s)
 		}
 	}
-	switch { // RFC 6121 §8.5.3.2.1
+	switch kind := m.Wire.Type; { // RFC 6121 §8.5.3.2.1
 	case kind == stanza.ErrorType, kind == stanza.Groupchat, kind == stanza.Headline && to.IsFull():
 		return list
 	}
 	for _, res := range a.Resources() {
-		if res.Session.Wants() {
-			list = append(list, res.Session)
+		if s := res.Session; s.Wants() && s.Allows(m.Wire.From) {
+			list = append(list, s)
 		}
 	}
 	return list
@@ -236,18 +262,8 @@ func (r *Router) missed(t *table, e *envelope) {
 			t.missed[i].f(&c, a)
 		}
 	}
-	if a.Traits.Stored {
-		a.Account.Pending.Store(true)
-		for _, res := range a.Account.Resources() { // one may have come meanwhile
-			switch {
-			case !res.Session.Wants():
-			case res.Session.Allows(e.Wire.From):
-				r.replay(a.Account, res.Session)
-				return
-			default:
-				a.Account.Keep(e.Wire.ID)
-			}
-		}
+	if e.logged() {
+		a.Account.Inbox.Miss(e.Wire.ID)
 		return
 	}
 	if !a.Traits.Body || e.Wire.Type == stanza.ErrorType || e.Wire.Type == stanza.Headline {

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"time"
 
 	"github.com/bearhug/bearhug/archive"
 	"github.com/bearhug/bearhug/presence"
@@ -29,13 +30,11 @@ func (r *Router) presence(c *Ctx, t *table, st *stanza.Stanza) error {
 	if st.To.Local() == "" {
 		return nil // presence to the server means nothing to it
 	}
+	if c.Account.Blocks(st.To) && st.To.Bare() != c.Account.JID {
+		return toBlocked()
+	}
 	switch st.Type {
 	case stanza.Available, stanza.Unavailable, stanza.ErrorType:
-		if c.Account.Blocks(st.To) {
-			e := stanza.NotAcceptable("")
-			e.App = []byte("<blocked xmlns='urn:xmpp:blocking:errors'/>")
-			return e
-		}
 		c.Directory.Direct(c.Account, c.Session, st)
 		return nil
 	case stanza.Probe:
@@ -47,14 +46,9 @@ func (r *Router) presence(c *Ctx, t *table, st *stanza.Stanza) error {
 // broadcast is presence to all who watch. A resource that has become willing
 // to take messages gets those that waited.
 func (r *Router) broadcast(c *Ctx, t *table, st *stanza.Stanza) error {
-	wanted := c.Session.Wants()
-	waited := c.Account.Pending.Load() && !wanted
-	if waited {
-		c.Session.BeginCatchup()
-	}
-	initial, err := c.Directory.Update(c.Context, c.Account, c.Session, st)
-	if waited && !c.Session.Wants() {
-		c.Session.EndCatchup(stanza.ArchiveID{})
+	initial, behind, err := c.Directory.Update(c.Context, c.Account, c.Session, st)
+	if behind {
+		r.replay(c.Account, c.Session)
 	}
 	if err != nil {
 		return err
@@ -64,33 +58,46 @@ func (r *Router) broadcast(c *Ctx, t *table, st *stanza.Stanza) error {
 			t.bound[i].run(c)
 		}
 	}
-	if !wanted && c.Session.Wants() && c.Account.Pending.Load() {
-		r.replay(c.Account, c.Session)
-	}
 	return nil
 }
 
+// catchUp has a resource that takes messages already read the log: it may have
+// missed some that were another's.
+func (r *Router) catchUp(a *presence.Account, s *session.Session) {
+	begun := false
+	a.Inbox.Join(func(behind bool, upto stanza.ArchiveID) { begun = behind && s.BeginCatchup(upto) })
+	if begun {
+		r.replay(a, s)
+	}
+}
+
+// replayAgain is how long the log is left alone after it could not be read.
+const replayAgain = time.Second
+
 // replay sends the delivery log after the cursor to a resource, page by page
-// as fast as it reads (decision 6).
+// as fast as it reads (decision 6), on a goroutine of its own that ends with
+// the log or with the session. Session.BeginCatchup was called.
 func (r *Router) replay(a *presence.Account, s *session.Session) {
-	if !a.Pending.CompareAndSwap(true, false) {
-		return
-	}
-	s.BeginCatchup()
-	if s.Scope.IsZero() {
-		a.Whole()
-	}
 	a.Hold()
 	go func() {
 		defer a.Release()
-		if err := r.readLog(context.Background(), a, s); err != nil {
-			r.Log.Error("delivery log not read", "jid", s.JID.String(), "cause", err)
-			a.Pending.Store(true)
-			s.EndCatchup(stanza.ArchiveID{})
+		for {
+			err := r.readLog(context.Background(), a, s)
+			if err == nil {
+				return
+			}
+			r.Log.Error("delivery log not read; trying again", "jid", s.JID.String(), "cause", err)
+			select {
+			case <-time.After(replayAgain):
+			case <-s.Over():
+				return
+			}
 		}
 	}()
 }
 
+// readLog sends the log from the cursor up to where the session takes live
+// messages.
 func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Session) error {
 	last, err := r.Archive.Cursor(ctx, a.Org, a.ID)
 	if err != nil {
@@ -99,36 +106,75 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 	if paged := s.PagedTo(); last.Less(paged) {
 		last = paged
 	}
-	number := r.Board.Number(r.features.archive, a.Org)
+	whole := true // nothing was left out
 	for {
+		upto := s.CatchupTo()
+		if !r.committed(s, upto) {
+			return nil
+		}
 		page, err := r.Archive.Undelivered(ctx, a.Org, a.ID, last)
 		if err != nil {
 			return err
 		}
-		for _, row := range page.Rows {
-			w := row.Stanza
+		for i := range page.Rows {
+			row := &page.Rows[i]
+			if upto.Less(row.ID) {
+				page.Complete = true
+				break
+			}
 			last = row.ID
-			if !s.Allows(w.From) {
-				a.Keep(row.ID)
-				a.Pending.Store(true)
-				continue
-			}
-			var tail []byte
-			if !row.Hidden {
-				tail = archive.StanzaID(a.JID, row.ID)
-			}
-			w = w.WithTail(append(tail, archive.Delay(a.JID.Domain(), archive.TimeOf(row.ID))...))
-			w.ID, w.Number = row.ID, number
-			if !s.Replay(w) {
-				a.Pending.Store(true)
+			if !s.Allows(row.Stanza.From) {
+				whole = false
+			} else if !r.replayRow(a, s, row) {
 				return nil
 			}
 		}
-		if room := s.Room(); room != nil {
-			<-room
+		if !page.Complete {
+			continue
 		}
-		if page.Complete && s.EndCatchup(last) {
+		if whole {
+			r.arrived(a, a.Inbox.Replayed(upto))
+		}
+		if s.EndCatchup(upto) {
 			return nil
 		}
 	}
+}
+
+// committed waits until all messages up to id can be read; false: the session
+// is over.
+func (r *Router) committed(s *session.Session, id stanza.ArchiveID) bool {
+	for {
+		more := r.Archive.Uncommitted(id)
+		if more == nil {
+			return !s.Ended()
+		}
+		select {
+		case <-more:
+		case <-s.Over():
+			return false
+		}
+	}
+}
+
+// replayRow sends one message of the log once there is room for it; false: the
+// session takes no more.
+func (r *Router) replayRow(a *presence.Account, s *session.Session, row *archive.Row) bool {
+	if room := s.Room(); room != nil {
+		<-room
+	}
+	if s.Has(row.ID) || !a.Inbox.Replay(row.ID) {
+		return true
+	}
+	var tail []byte
+	if !row.Hidden {
+		tail = archive.StanzaID(a.JID, row.ID)
+	}
+	w := row.Stanza.WithTail(append(tail, archive.Delay(a.JID.Domain(), archive.TimeOf(row.ID))...))
+	w.ID, w.Number = row.ID, r.Board.Number(r.features.archive, a.Org)
+	if !s.Replay(w) {
+		a.Inbox.Miss(row.ID)
+		return false
+	}
+	return true
 }

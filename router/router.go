@@ -67,6 +67,7 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	h.Directory = presence.New(presence.Config{
 		Board: b, Store: h.Store, Rosters: h.Rosters, Org: r.Organisation,
 		Presence: r.features.presence, Roster: r.features.roster,
+		Handed: func() stanza.ArchiveID { return h.Archive.Handed() },
 	})
 	a, err := archive.Open(ctx, archive.Config{
 		Store: h.Store, Log: h.Log.With("feature", "archive"),
@@ -79,7 +80,7 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	r.resume, r.streams = b.Dial("session.resume"), b.Dial("session.streams")
 	r.sessions = session.Host{
 		Board: b, Mailbox: b.Dial("session.mailbox"), Request: b.Dial("session.request"),
-		Delivered: r.reached, Lost: r.lost, Resync: r.resync,
+		Delivered: r.reached, Unwritten: r.unwritten, Lost: r.lost, Resync: r.resync,
 	}
 	return r, nil
 }

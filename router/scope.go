@@ -18,21 +18,19 @@ func (r *Router) inScope(c *Ctx, t *table, st *stanza.Stanza) bool {
 		return st.To.IsZero() && (st.Type == stanza.Available || st.Type == stanza.Unavailable) ||
 			st.To.Bare() == peer && (st.Type == stanza.Available || st.Type == stanza.Unavailable)
 	}
+	own := st.To.IsZero() || st.To == c.Account.JID || st.To.Local() == ""
 	if st.Type == stanza.Result || st.Type == stanza.ErrorType {
-		return st.To.IsZero() || st.To.Bare() == peer || st.To.Local() == "" || st.To.Bare() == c.Account.JID
+		return own || st.To.Bare() == peer
 	}
 	if st.To.Bare() == peer && st.To.IsFull() {
 		return true
 	}
 	payload, ok := st.First()
-	if !ok {
-		return true // it is refused as malformed
+	if !ok || !own && st.To != peer {
+		return own // without payload it is refused as malformed
 	}
 	e := t.iqs[iqKey{st.Type == stanza.Set, string(payload.NS()), string(payload.Local())}]
-	if e == nil {
-		return true // nobody answers it
-	}
-	return e.Scoped && (st.To.IsZero() || st.To.Local() == "" || st.To == c.Account.JID || st.To == peer)
+	return e == nil || e.Scoped // nobody answers what nobody knows
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }

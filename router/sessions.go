@@ -29,7 +29,7 @@ func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Con
 		return nil, stanza.BadRequest("this is no resource")
 	}
 	s := session.New(&r.sessions, conn, full)
-	s.Org, s.Account, s.Scope = a.Org, int64(a.ID), scope
+	s.Org, s.Account, s.Scope, s.Owner = a.Org, int64(a.ID), scope, a
 	if replaced := r.Directory.Bind(a, s); replaced != nil {
 		replaced.Close(stream.NewError(stream.Conflict, "this resource has signed in again"))
 		r.end(replaced)
@@ -53,34 +53,35 @@ func (r *Router) Enable(s *session.Session, resume bool) {
 	seconds := r.resume.Int(s.Org)
 	resume = resume && seconds > 0
 	id := randomName(18)
-	if !s.Enable(id, resume) {
-		s.SendNonza([]byte("<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
-		return
-	}
-	r.mu.Lock()
-	r.parked[id] = s
-	r.mu.Unlock()
 	x := new(stanza.XML)
 	if resume {
 		x.Empty("enabled", "xmlns", "urn:xmpp:sm:3", "id", id, "resume", "true", "max", decimal(seconds))
 	} else {
 		x.Empty("enabled", "xmlns", "urn:xmpp:sm:3", "id", id)
 	}
-	s.SendNonza(x.Bytes())
+	if !s.Enable(id, resume, x.Bytes()) {
+		s.SendNonza([]byte("<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"))
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.Ended() { // end takes it out under mu
+		r.parked[id] = s
+	}
 }
 
 // Resume gives a cut session its new stream, XEP-0198 §5. It waits until what
 // the session had under way is safe, so that h covers all of it. When there
 // is no such session, known tells whether handled is its last count.
-func (r *Router) Resume(a *presence.Account, conn *stream.Conn, previd string, h uint32) (c *Ctx, handled uint32, known bool, err error) {
+func (r *Router) Resume(a *presence.Account, scope jid.JID, conn *stream.Conn, previd string, h uint32) (c *Ctx, handled uint32, known bool, err error) {
 	r.mu.Lock()
 	s := r.parked[previd]
 	if s == nil {
 		handled, known = r.forgot.get(previd, a.JID)
 	}
 	r.mu.Unlock()
-	if s == nil || s.JID.Bare() != a.JID {
-		return nil, handled, known, nil
+	if s == nil || s.JID.Bare() != a.JID || s.Scope != scope {
+		return nil, handled, known, nil // a sign-in for one peer gets no session for all, nor the reverse
 	}
 	old, err := resumeSettled(s, conn, h)
 	if errors.Is(err, session.ErrOver) || errors.Is(err, session.ErrUnsettled) {
@@ -133,27 +134,20 @@ func (r *Router) lost(s *session.Session, resumable bool) {
 // end is the end of a session: contacts are told, what the client never got
 // goes another way.
 func (r *Router) end(s *session.Session) {
-	id, _ := s.Managed()
-	handled := s.Handled()
-	wanted := s.Wants()
-	if s.Ended() {
+	rest, first := s.End()
+	if !first {
 		return
 	}
-	rest := s.End()
-	r.mu.Lock()
-	if id != "" {
+	handled := s.Handled()
+	if id, _ := s.Managed(); id != "" {
+		r.mu.Lock()
 		delete(r.parked, id)
 		r.forgot.put(id, s.JID.Bare(), handled)
+		r.mu.Unlock()
 	}
-	r.mu.Unlock()
-	a := r.Directory.Find(s.JID.Bare())
-	if a == nil {
-		return
-	}
-	defer a.Release()
-	if !r.Directory.Unbind(context.Background(), a, s) {
-		return
-	}
+	a := owner(s)
+	defer a.Release() // the session's own hold
+	r.Directory.Unbind(context.Background(), a, s)
 	t := r.table(s.Org)
 	if len(t.unbound) > 0 {
 		c := r.Context(a, s)
@@ -161,50 +155,48 @@ func (r *Router) end(s *session.Session) {
 			t.unbound[i].run(c)
 		}
 	}
-	r.rescue(a, s, rest, wanted)
-	a.Release() // the session's own hold
+	r.rescue(a, s, rest)
 }
 
+// owner is the account of a session, which the session holds until its end.
+func owner(s *session.Session) *presence.Account { return s.Owner.(*presence.Account) }
+
+// unwritten is told by a session that is over what its last write left behind.
+func (r *Router) unwritten(s *session.Session, rest []*stanza.Wire) { r.rescue(owner(s), s, rest) }
+
 // rescue takes care of what a client never acknowledged: requests are
-// answered, messages go to the other resources or wait in the delivery log.
-func (r *Router) rescue(a *presence.Account, s *session.Session, rest []*stanza.Wire, wanted bool) {
-	var oldest stanza.ArchiveID
+// answered, messages that nobody else has wait in the delivery log, from which
+// the other resources get them at once.
+func (r *Router) rescue(a *presence.Account, s *session.Session, rest []*stanza.Wire) {
+	missed := false
 	for _, w := range rest {
 		switch {
 		case w.Kind == stanza.IQ && (w.Type == stanza.Get || w.Type == stanza.Set):
 			r.unanswered(w)
 		case w.Kind == stanza.Message && !w.ID.IsZero():
-			if !r.handOn(a, s, w) && (oldest.IsZero() || w.ID.Less(oldest)) {
-				oldest = w.ID
+			if a.Inbox.Waits(w.ID) && !elsewhere(a, s, w.ID) && a.Inbox.Miss(w.ID) {
+				missed = true
 			}
 		}
 	}
-	if oldest.IsZero() {
+	if !missed {
 		return
 	}
-	a.Pending.Store(true)
-	if !wanted {
-		return
-	}
-	if err := r.Archive.Undo(context.Background(), a.Org, a.ID, oldest); err != nil {
-		r.Log.Error("delivery cursor not moved back", "jid", s.JID.String(), "cause", err)
+	for _, res := range a.Resources() {
+		if res.Session.Wants() {
+			r.catchUp(a, res.Session)
+		}
 	}
 }
 
-// handOn gives a message that was for one resource to the others. It returns
-// false when none is there.
-func (r *Router) handOn(a *presence.Account, from *session.Session, w *stanza.Wire) bool {
-	found := false
+// elsewhere reports whether another resource has a message on its way.
+func elsewhere(a *presence.Account, than *session.Session, id stanza.ArchiveID) bool {
 	for _, res := range a.Resources() {
-		if res.Session == from || !res.Session.Wants() {
-			continue
-		}
-		found = true
-		if w.To == from.JID && !res.Session.Carbons.Load() {
-			res.Session.Send(w)
+		if res.Session != than && res.Session.Has(id) {
+			return true
 		}
 	}
-	return found
+	return false
 }
 
 // unanswered tells whoever asked that the resource is gone.
@@ -227,23 +219,20 @@ func (r *Router) unanswered(w *stanza.Wire) {
 }
 
 // reached is told by a session what its client has received.
-func (r *Router) reached(s *session.Session, id stanza.ArchiveID) {
-	if a := r.Directory.Find(s.JID.Bare()); a != nil {
-		if kept := a.Kept(); !s.Scope.IsZero() && !kept.IsZero() && !id.Less(kept) {
-			id = kept.Before()
-		}
+func (r *Router) reached(s *session.Session, done []*stanza.Wire) {
+	a := owner(s)
+	r.arrived(a, a.Inbox.Ack(done))
+}
+
+// arrived moves the cursor of an account, unless id is zero.
+func (r *Router) arrived(a *presence.Account, id stanza.ArchiveID) {
+	if !id.IsZero() {
 		r.Archive.Delivered(a.Org, a.ID, id)
-		a.Release()
 	}
 }
 
 func (r *Router) resync(s *session.Session) {
-	a := r.Directory.Find(s.JID.Bare())
-	if a == nil {
-		return
-	}
-	defer a.Release()
-	if err := r.Directory.Resync(context.Background(), a, s); err != nil {
+	if err := r.Directory.Resync(context.Background(), owner(s), s); err != nil {
 		r.Log.Error("presence not sent again", "jid", s.JID.String(), "cause", err)
 	}
 }

@@ -5,37 +5,51 @@ import (
 	"github.com/bearhug/bearhug/stanza"
 )
 
-// maxHeld bounds the contacts whose presence waits for an inactive client.
-const maxHeld = 20000
-
 // inactive holds what an inactive client need not see now (XEP-0352 §3): the
 // last presence of each address.
 type inactive struct {
 	presence map[jid.JID]*stanza.Wire
+	bytes    int
 }
 
 // takes reports whether w is held back or dropped: presence is held, the
-// latest of an address replacing the one before; messages that carry nothing
-// but a chat state are dropped.
-func (i *inactive) takes(w *stanza.Wire) bool {
+// latest of an address replacing the one before, up to so many bytes; messages
+// that carry nothing but a chat state are dropped.
+func (i *inactive) takes(w *stanza.Wire, limit int) bool {
 	if w.Flags.Has(stanza.StateOnly) {
 		return true
 	}
-	if !transient(w) || len(i.presence) >= maxHeld {
+	if !transient(w) {
+		return false
+	}
+	size := w.Len()
+	if old := i.presence[w.From]; old != nil {
+		size -= old.Len()
+	}
+	if i.bytes+size > limit {
+		i.forget(w.From) // w goes to the client; what it replaces must not follow
 		return false
 	}
 	if i.presence == nil {
 		i.presence = make(map[jid.JID]*stanza.Wire)
 	}
 	i.presence[w.From] = w
+	i.bytes += size
 	return true
+}
+
+func (i *inactive) forget(from jid.JID) {
+	if old := i.presence[from]; old != nil {
+		i.bytes -= old.Len()
+		delete(i.presence, from)
+	}
 }
 
 // Inactive is the client's <inactive/>.
 func (s *Session) Inactive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.csi == nil {
+	if s.csi == nil && !s.ended {
 		s.csi = &inactive{}
 	}
 }
@@ -44,6 +58,12 @@ func (s *Session) Inactive() {
 func (s *Session) Active() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.activate()
+	s.wake()
+}
+
+// activate puts what was held into the mailbox.
+func (s *Session) activate() {
 	if s.csi == nil {
 		return
 	}
@@ -52,37 +72,66 @@ func (s *Session) Active() {
 	for _, w := range held {
 		s.enqueue(w)
 	}
-	s.wake()
 }
 
 // held keeps live messages in order while the delivery log is read.
 type held struct {
-	wires    []*stanza.Wire
-	overflow bool
+	upto  stanza.ArchiveID // the log is to be read up to here; what is live is beyond
+	wires []*stanza.Wire
+	bytes int
+	full  bool // more came than is kept: all of it is to be read from the log
 }
 
 // maxCatchup is how many live messages are kept while the log is read; past
 // it the log is read further instead.
 const maxCatchup = 128
 
-func (h *held) add(w *stanza.Wire) {
-	if len(h.wires) >= maxCatchup {
-		h.overflow, h.wires = true, nil
+// add keeps a live message; limit is in bytes.
+func (h *held) add(w *stanza.Wire, limit int) {
+	if !h.upto.Less(w.ID) {
+		return // the log brings it
+	}
+	h.bytes += w.Len()
+	if h.full || len(h.wires) >= maxCatchup || h.bytes > limit {
+		h.full, h.wires, h.upto = true, nil, w.ID
 		return
 	}
-	if !h.overflow {
-		h.wires = append(h.wires, w)
-	}
+	h.wires = append(h.wires, w)
 }
 
-// BeginCatchup makes live archived messages wait until the delivery log has
-// been sent, so that order and number are those of the archive.
-func (s *Session) BeginCatchup() {
+// BeginCatchup makes live archived messages beyond upto wait until the
+// delivery log has been sent that far, so that order and number are those of
+// the archive. It returns false when the log is being read for the session
+// already, which then is read up to there; or when the session is over.
+func (s *Session) BeginCatchup(upto stanza.ArchiveID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.catchup == nil {
-		s.catchup = &held{}
+	if s.ended {
+		return false
 	}
+	c := s.catchup
+	if c == nil {
+		s.catchup = &held{upto: upto}
+		return true
+	}
+	if c.upto.Less(upto) {
+		c.upto = upto
+		for len(c.wires) > 0 && !upto.Less(c.wires[0].ID) {
+			c.bytes -= c.wires[0].Len()
+			c.wires = c.wires[1:]
+		}
+	}
+	return false
+}
+
+// CatchupTo is up to where the log is to be read; zero when it is not.
+func (s *Session) CatchupTo() (upto stanza.ArchiveID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.catchup != nil {
+		upto = s.catchup.upto
+	}
+	return upto
 }
 
 // Replay sends one message of the delivery log past those that wait.
@@ -97,25 +146,26 @@ func (s *Session) Replay(w *stanza.Wire) bool {
 	return ok
 }
 
-// EndCatchup is told the last id that was replayed. It sends the live messages
-// beyond it and returns true; false means that more came than was kept, and
-// the log must be read on.
-func (s *Session) EndCatchup(last stanza.ArchiveID) bool {
+// EndCatchup is told up to where the log was replayed. It sends the live
+// messages beyond and returns true; false means that the log must be read on,
+// up to CatchupTo.
+func (s *Session) EndCatchup(read stanza.ArchiveID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.catchup
 	if c == nil {
 		return true
 	}
-	if c.overflow {
-		s.catchup = &held{}
+	if read.Less(c.upto) {
+		c.full, c.bytes = false, 0
+		for _, w := range c.wires {
+			c.bytes += w.Len()
+		}
 		return false
 	}
-	s.catchup = nil
+	s.catchup, s.caught = nil, read
 	for _, w := range c.wires {
-		if last.Less(w.ID) {
-			s.enqueue(w)
-		}
+		s.enqueue(w)
 	}
 	s.wake()
 	return true

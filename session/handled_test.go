@@ -28,8 +28,8 @@ func TestHandled(t *testing.T) {
 		{"read await routed read routed commit", 2},
 	} {
 		t.Run(c.steps, func(t *testing.T) {
-			s := session.New(&session.Host{}, nil, jid.MustParse("ada@house.test/desk"))
-			if !s.Enable("id", true) {
+			s := session.New(host(t), nil, jid.MustParse("ada@house.test/desk"))
+			if !s.Enable("id", true, nil) {
 				t.Fatal("stream management is not enabled")
 			}
 			for step := range strings.FieldsSeq(c.steps) {

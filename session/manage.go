@@ -62,11 +62,12 @@ func (i *inbox) takeAck() []byte {
 
 // Received counts a stanza that was read from conn. Until Routed it counts as
 // unhandled: it may yet have to wait for a commit. It returns false when the
-// session has moved to another stream: then the client sends the stanza there.
+// session is over, or has moved to another stream: then the client sends the
+// stanza there.
 func (s *Session) Received(conn *stream.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != conn && s.conn != nil {
+	if s.ended || s.conn != conn && s.conn != nil {
 		return false
 	}
 	s.in.received++
@@ -148,13 +149,6 @@ type management struct {
 	settled   chan struct{}
 }
 
-func (s *Session) smBytes() int {
-	if s.sm == nil {
-		return 0
-	}
-	return max(0, s.sm.bytes-s.out.bytes)
-}
-
 func (m *management) sent(w *stanza.Wire, size int) {
 	m.unacked = append(m.unacked, w)
 	m.bytes += size
@@ -169,17 +163,22 @@ func (m *management) mustRequest(after int) bool {
 	return true
 }
 
-// Enable starts stream management (XEP-0198 §3): counting begins now. id names
-// the session for a later resumption; resume tells whether that is allowed.
-// It returns false when it was enabled before.
-func (s *Session) Enable(id string, resume bool) bool {
+// Enable starts stream management (XEP-0198 §3): counting begins now, in both
+// directions, with answer, the <enabled/>, in its place among what is sent. id
+// names the session for a later resumption; resume tells whether that is
+// allowed. It returns false when it was enabled before.
+func (s *Session) Enable(id string, resume bool, answer []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sm != nil {
 		return false
 	}
+	s.out.plain = len(s.out.queue)
 	s.sm = &management{id: id, resume: resume}
 	s.in = inbox{counting: true, paused: s.in.paused, before: s.in.before + len(s.in.waiting)}
+	if !s.ended && s.out.end == nil {
+		s.nonza(answer)
+	}
 	return true
 }
 
@@ -210,10 +209,7 @@ func (s *Session) AskAck() {
 		return
 	}
 	s.sm.requested, s.sm.since = true, 0
-	w := stanza.NonzaOf(smRequest)
-	s.out.queue = append(s.out.queue, w)
-	s.out.bytes += w.Len()
-	s.wake()
+	s.nonza(smRequest)
 }
 
 // Acked takes an <a h='…'/> of the client. An h beyond what was sent is the
@@ -227,7 +223,7 @@ func (s *Session) Acked(h uint32) error {
 	done, err := s.sm.ack(h)
 	s.sm.requested = false
 	s.release()
-	resync := err == nil && s.out.dropped && !s.crowded()
+	resync := err == nil && s.mayResync()
 	if resync {
 		s.out.dropped = false
 	}
@@ -236,6 +232,7 @@ func (s *Session) Acked(h uint32) error {
 		return err
 	}
 	s.delivered(done)
+	clear(done) // the array may live on behind sm.unacked
 	if resync {
 		s.host.Resync(s)
 	}
@@ -244,6 +241,9 @@ func (s *Session) Acked(h uint32) error {
 
 // ack drops what h covers and returns it. Numbers wrap at 2^32.
 func (m *management) ack(h uint32) ([]*stanza.Wire, error) {
+	if int32(h-m.acked) < 0 {
+		return nil, nil // it said more before: late words of a stream that was replaced
+	}
 	n := int(h - m.acked)
 	if n > len(m.unacked) {
 		return nil, tooHigh(h, m.acked+uint32(len(m.unacked)))
@@ -272,7 +272,7 @@ func tooHigh(h, sent uint32) *stream.Error {
 func (s *Session) Settled() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sm == nil || s.in.settled() {
+	if s.sm == nil || s.ended || s.in.settled() {
 		return nil
 	}
 	if s.sm.settled == nil {
@@ -327,7 +327,6 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 	s.in.before += len(s.in.waiting)
 	s.in.waiting, s.in.short = nil, false
 	s.sm.requested, s.sm.since = false, 0
-	s.csi = nil
 	var b bytes.Buffer
 	b.WriteString("<resumed xmlns='" + nsSM + "' previd='" + s.sm.id + "' h='")
 	b.WriteString(strconv.FormatUint(uint64(s.in.told), 10))
@@ -335,11 +334,18 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 	s.out.queue = append(make([]*stanza.Wire, 0, len(s.sm.unacked)+1), stanza.NonzaOf(b.Bytes()))
 	s.out.queue = append(s.out.queue, s.sm.unacked...)
 	s.out.bytes = s.sm.bytes + b.Len()
-	s.out.writing = false
+	s.out.plain, s.out.writing = 0, false
+	left := s.out.left
+	s.out.left = nil
+	for _, w := range left {
+		s.enqueue(w)
+	}
+	s.activate() // XEP-0352 §5.1: a resumed stream begins as active
 	s.wake()
 	s.release()
 	s.mu.Unlock()
 	s.delivered(done)
+	clear(done)
 	return old, nil
 }
 

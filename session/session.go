@@ -11,6 +11,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,10 +28,13 @@ type Host struct {
 	Mailbox *feature.Dial // bytes a mailbox may hold
 	Request *feature.Dial // bytes unacknowledged after which an ack is asked for
 
-	// Delivered is told the greatest archive id that a client of
-	// non-negative priority has received: acknowledged under stream
-	// management, written without.
-	Delivered func(s *Session, id stanza.ArchiveID)
+	// Delivered is told the stanzas with an archive id that the client has
+	// received: acknowledged under stream management, written without. The
+	// slice is not to be kept.
+	Delivered func(s *Session, done []*stanza.Wire)
+	// Unwritten is told, once the session is over, what a write that failed
+	// has left behind: End could not list it.
+	Unwritten func(s *Session, rest []*stanza.Wire)
 	// Lost is told that the stream of a session is gone. The session is
 	// detached when it may be resumed, over otherwise.
 	Lost func(s *Session, resumable bool)
@@ -49,6 +53,7 @@ type Session struct {
 	Account int64       // the account's number in the store
 	Scope   jid.JID     // the only peer this session may talk to; zero means no limit
 	Since   time.Time   // when it was bound
+	Owner   any         // the host's; set before the session is used
 
 	Carbons atomic.Bool // XEP-0280 enabled
 	// Interested is set once the client has asked for its roster (RFC 6121 §2.2).
@@ -58,6 +63,7 @@ type Session struct {
 
 	host     *Host
 	priority atomic.Int32 // of the last presence, or unavailable
+	closing  atomic.Bool  // out.end is set: it takes nothing any more
 
 	mu      sync.Mutex
 	conn    *stream.Conn // nil while detached
@@ -69,15 +75,20 @@ type Session struct {
 	paged   stanza.ArchiveID // how far the client has read its archive by itself
 	cut     time.Time        // since when it has no stream
 	catchup *held            // messages that wait until the delivery log has been read
+	caught  stanza.ArchiveID // messages up to here came by the log, or before it was read
+	over    chan struct{}    // of Over; closed by End
 }
 
 // An outbox is what waits to be written.
 type outbox struct {
 	queue   []*stanza.Wire
 	bytes   int
-	writing bool     // a writer goroutine lives
-	end     *closing // close the stream when the queue is empty
-	dropped bool     // presence was dropped: resync when there is room
+	plain   int            // so many at the head of queue were sent before sm counted
+	flying  []*stanza.Wire // uncounted ones that are being written
+	left    []*stanza.Wire // uncounted ones that a broken stream did not take
+	writing bool           // a writer goroutine lives
+	end     *closing       // close the stream when the queue is empty
+	dropped bool           // presence was dropped: resync when there is room
 	waiter  chan struct{}
 }
 
@@ -102,8 +113,9 @@ func (s *Session) Priority() (priority int8, ok bool) {
 }
 
 // Wants reports whether the resource takes messages sent to the bare JID:
-// available with a priority of zero or more (RFC 6121 §8.5.2.1.1).
-func (s *Session) Wants() bool { return s.priority.Load() >= 0 }
+// available with a priority of zero or more (RFC 6121 §8.5.2.1.1), and not
+// about to be closed.
+func (s *Session) Wants() bool { return s.priority.Load() >= 0 && !s.closing.Load() }
 
 // SetPriority notes the priority of an available presence.
 func (s *Session) SetPriority(p int8) { s.priority.Store(int32(p)) }
@@ -120,37 +132,54 @@ func (s *Session) Allows(other jid.JID) bool {
 // session is over or its mailbox is full; then the archive is what is left.
 func (s *Session) Send(w *stanza.Wire) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ended || s.out.end != nil {
-		s.mu.Unlock()
 		return false
 	}
-	if s.catchup != nil && !w.ID.IsZero() && w.Kind == stanza.Message {
-		s.catchup.add(w)
-		s.mu.Unlock()
-		return true
+	if w.Kind == stanza.Message && !w.ID.IsZero() {
+		if s.catchup != nil {
+			s.catchup.add(w, s.limit()/4)
+			return true
+		}
+		if !s.caught.Less(w.ID) {
+			return true // the log has brought it
+		}
 	}
-	if s.csi != nil && s.csi.takes(w) {
-		s.mu.Unlock()
+	if s.csi != nil && s.csi.takes(w, s.limit()/4) {
 		return true
 	}
 	ok := s.enqueue(w)
 	s.wake()
-	s.mu.Unlock()
 	return ok
+}
+
+// limit is how many bytes the mailbox may hold.
+func (s *Session) limit() int { return int(s.host.Mailbox.Int(s.Org)) }
+
+// used is what the mailbox holds: all that is not acknowledged, or without
+// stream management what is not written.
+func (s *Session) used() int {
+	if s.sm == nil {
+		return s.out.bytes
+	}
+	return max(s.out.bytes, s.sm.bytes)
 }
 
 // enqueue appends w within the limit of the mailbox. Presence gives way first;
 // a mailbox that is full without any ends the stream with resource-constraint.
 func (s *Session) enqueue(w *stanza.Wire) bool {
 	size := w.Len()
-	if !s.fits(size) {
+	if s.full(size) {
 		if transient(w) {
 			s.out.dropped = true
 			return false
 		}
 		s.dropPresence()
-		if !s.fits(size) {
-			s.shut(stream.NewError("resource-constraint", "your client does not keep up; what you missed is in the archive"))
+		if s.full(size) {
+			s.shut(slow())
+			if s.conn == nil { // nobody else would notice; not on this stack: the caller may hold locks
+				go s.host.Lost(s, false)
+			}
 			return false
 		}
 	}
@@ -162,11 +191,15 @@ func (s *Session) enqueue(w *stanza.Wire) bool {
 	return true
 }
 
-// fits reports whether there is room for size bytes. A mailbox that holds
+func slow() *stream.Error {
+	return stream.NewError(stream.ResourceConstraint, "your client does not keep up; what you missed is in the archive")
+}
+
+// full reports whether there is no room for size bytes. A mailbox that holds
 // little takes one stanza of any size, such as a long roster.
-func (s *Session) fits(size int) bool {
-	limit, used := int(s.host.Mailbox.Int(s.Org)), s.out.bytes+s.smBytes()
-	return used+size <= limit || used <= limit/8
+func (s *Session) full(size int) bool {
+	used, limit := s.used(), s.limit()
+	return used > limit/8 && used+size > limit
 }
 
 // transient reports whether w is presence that a later snapshot replaces.
@@ -197,10 +230,17 @@ func (s *Session) dropPresence() {
 // SendNonza puts an element that is no stanza (an ack, a SASL or stream
 // management answer) into the mailbox, in order with the stanzas.
 func (s *Session) SendNonza(b []byte) {
-	w := stanza.NonzaOf(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.out.end != nil {
+	if !s.ended && s.out.end == nil {
+		s.nonza(b)
+	}
+}
+
+func (s *Session) nonza(b []byte) {
+	w := stanza.NonzaOf(b)
+	if s.out.bytes > s.limit() { // it asks for answers and does not read them
+		s.shut(slow())
 		return
 	}
 	s.out.queue = append(s.out.queue, w)
@@ -241,31 +281,78 @@ func (s *Session) shut(e *stream.Error) {
 		return
 	}
 	s.out.end = &closing{e}
+	s.closing.Store(true)
 	s.wake()
 }
 
-// End marks the session as over and returns what was never acknowledged.
-// Only the first call returns anything.
-func (s *Session) End() []*stanza.Wire {
+// End marks the session as over and returns what was never acknowledged. ok
+// is true for the first call only.
+func (s *Session) End() (rest []*stanza.Wire, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return nil
+		return nil, false
 	}
 	s.ended = true
-	rest := s.unsent()
-	s.out.queue, s.out.bytes, s.csi, s.catchup = nil, 0, nil, nil
+	s.closing.Store(true)
+	rest = s.unsent()
+	s.out.queue, s.out.left, s.out.bytes, s.csi, s.catchup = nil, nil, 0, nil, nil
+	if s.sm != nil {
+		s.sm.unacked, s.sm.bytes = nil, 0
+		if s.sm.settled != nil {
+			close(s.sm.settled)
+			s.sm.settled = nil
+		}
+	}
 	s.release()
-	return rest
+	if s.over != nil {
+		close(s.over)
+	}
+	return rest, true
 }
 
 // unsent lists what the client may not have: all that is unacknowledged, or
 // without stream management all that is unwritten.
 func (s *Session) unsent() []*stanza.Wire {
 	if s.sm != nil {
-		return s.sm.unacked
+		return slices.Concat(s.out.left, s.out.queue[:min(s.out.plain, len(s.out.queue))], s.sm.unacked)
 	}
-	return s.out.queue
+	return slices.Concat(s.out.left, s.out.queue)
+}
+
+// Has reports whether the message with this archive id is in the mailbox: on
+// its way to the client and not known to have arrived.
+func (s *Session) Has(id stanza.ArchiveID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lists := [...][]*stanza.Wire{s.out.queue, s.out.flying, s.out.left, nil, nil}
+	if s.sm != nil {
+		lists[3] = s.sm.unacked
+	}
+	if s.catchup != nil {
+		lists[4] = s.catchup.wires
+	}
+	for _, list := range lists {
+		for _, w := range list {
+			if w.ID == id && w.Kind == stanza.Message {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Over returns a channel that is closed when the session is over.
+func (s *Session) Over() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over == nil {
+		s.over = make(chan struct{})
+		if s.ended {
+			close(s.over)
+		}
+	}
+	return s.over
 }
 
 // Ended reports whether the session is over.
@@ -320,9 +407,7 @@ func (s *Session) Room() <-chan struct{} {
 	return s.out.waiter
 }
 
-func (s *Session) crowded() bool {
-	return s.out.bytes+s.smBytes() > int(s.host.Mailbox.Int(s.Org))/2
-}
+func (s *Session) crowded() bool { return s.used() > s.limit()/2 }
 
 func (s *Session) release() {
 	if s.out.waiter != nil && (s.ended || !s.crowded()) {

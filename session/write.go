@@ -24,45 +24,58 @@ func (s *Session) write(conn *stream.Conn) {
 		}
 	}()
 	for {
-		batch, ack, end, ok := s.take(conn)
+		t, ok := s.take(conn)
 		if !ok {
 			return
 		}
-		err := s.flush(conn, buf, batch, ack)
-		if err != nil {
-			s.Detach(conn)
+		if err := s.flush(conn, buf, t.batch, t.ack); err != nil {
+			s.unwritten(conn, t.plain)
 			return
 		}
-		s.wrote(batch)
-		if end != nil {
-			conn.Close(end.err)
+		s.wrote(t.plain)
+		if t.end != nil {
+			conn.Close(t.end.err)
 			return
 		}
 	}
 }
 
+// A turn is what the writer writes at once.
+type turn struct {
+	batch []*stanza.Wire
+	plain []*stanza.Wire // those of batch that stream management does not count
+	ack   []byte
+	end   *closing
+}
+
 // take empties the queue. ok is false when there is nothing left to do for
 // conn; the writer then counts as gone.
-func (s *Session) take(conn *stream.Conn) (batch []*stanza.Wire, ack []byte, end *closing, ok bool) {
+func (s *Session) take(conn *stream.Conn) (t turn, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != conn || s.ended && s.out.end == nil {
 		if s.conn == conn {
 			s.out.writing = false
 		}
-		return nil, nil, nil, false
+		return turn{}, false
 	}
-	batch = s.out.queue
+	t.batch, t.end = s.out.queue, s.out.end
 	s.out.queue, s.out.bytes = nil, 0
-	ack = s.in.takeAck()
+	t.plain = t.batch
+	if s.sm != nil {
+		t.plain = t.batch[:min(s.out.plain, len(t.batch))]
+		s.out.plain -= len(t.plain)
+	}
+	s.out.flying = t.plain
+	t.ack = s.in.takeAck()
 	if s.sm != nil && s.sm.mustRequest(int(s.host.Request.Int(s.Org))) {
-		ack = append(ack, smRequest...)
+		t.ack = append(t.ack, smRequest...)
 	}
-	if len(batch) == 0 && ack == nil && s.out.end == nil {
+	if len(t.batch) == 0 && t.ack == nil && t.end == nil {
 		s.out.writing = false
-		return nil, nil, nil, false
+		return turn{}, false
 	}
-	return batch, ack, s.out.end, true
+	return t, true
 }
 
 // flush writes the batch and the acks behind it, joined as far as flushAt.
@@ -97,38 +110,58 @@ func (s *Session) charge(w *stanza.Wire) {
 	}
 }
 
-// wrote tells what left: without stream management a written message counts
-// as delivered.
-func (s *Session) wrote(batch []*stanza.Wire) {
+// wrote tells what left: what stream management does not count is delivered
+// once it is written.
+func (s *Session) wrote(plain []*stanza.Wire) {
 	s.mu.Lock()
-	managed := s.sm != nil
-	resync := s.out.dropped && len(s.out.queue) == 0
+	s.out.flying = nil
+	resync := s.mayResync() && len(s.out.queue) == 0
 	if resync {
 		s.out.dropped = false
 	}
 	s.release()
 	s.mu.Unlock()
-	if !managed {
-		s.delivered(batch)
-	}
+	s.delivered(plain)
 	if resync {
 		s.host.Resync(s)
 	}
 }
 
-// delivered reports the greatest archive id among batch. An iq bears one when
-// it ends a page of the archive that the client read (XEP-0313): it has the
-// messages then whatever its priority is.
-func (s *Session) delivered(batch []*stanza.Wire) {
-	var last stanza.ArchiveID
-	wants := s.Wants()
-	for _, w := range batch {
-		if !w.ID.IsZero() && (wants || w.Kind == stanza.IQ) && last.Less(w.ID) {
-			last = w.ID
+// mayResync reports whether presence was dropped and there is room again.
+func (s *Session) mayResync() bool { return s.out.dropped && !s.ended && !s.crowded() }
+
+// unwritten keeps what a broken conn did not take, or took in part, for
+// whatever becomes of the session.
+func (s *Session) unwritten(conn *stream.Conn, plain []*stanza.Wire) {
+	s.mu.Lock()
+	s.out.flying = nil
+	over := s.ended
+	switch {
+	case over:
+	case s.conn == nil || s.conn == conn:
+		s.out.left = append(s.out.left, plain...)
+	default: // it has been resumed on another stream
+		for _, w := range plain {
+			s.enqueue(w)
 		}
+		s.wake()
 	}
-	if !last.IsZero() {
-		s.host.Delivered(s, last)
+	s.mu.Unlock()
+	if over && len(plain) > 0 {
+		s.host.Unwritten(s, plain)
+	}
+	s.Detach(conn)
+}
+
+// delivered reports the stanzas among done that bear an archive id. An iq
+// bears one when it ends a page of the archive that the client read
+// (XEP-0313).
+func (s *Session) delivered(done []*stanza.Wire) {
+	for _, w := range done {
+		if !w.ID.IsZero() {
+			s.host.Delivered(s, done)
+			return
+		}
 	}
 }
 
@@ -144,8 +177,10 @@ func (s *Session) Detach(conn *stream.Conn) {
 	s.conn, s.cut = nil, time.Now()
 	s.out.writing = false
 	resumable := s.sm != nil && s.sm.resume && s.out.end == nil
-	s.out.queue, s.out.bytes = nil, 0
-	if s.sm != nil {
+	if s.sm != nil { // the rest stands in sm.unacked
+		n := min(s.out.plain, len(s.out.queue))
+		s.out.left = append(s.out.left, s.out.queue[:n]...)
+		s.out.queue, s.out.bytes, s.out.plain = nil, 0, 0
 		s.sm.requested = false
 	}
 	s.mu.Unlock()

@@ -290,7 +290,7 @@ func mamCut(p archive.Page, backward bool, bytes int) archive.Page {
 // what it has paged over does not come again (decision 6). That holds for a
 // page of everything that begins at the cursor or before it.
 func (m *mam) reached(c *router.Ctx, q *mamQuery, p archive.Page) (none stanza.ArchiveID, err error) {
-	if len(p.Rows) == 0 || len(q.IDs) > 0 || !q.With.IsZero() || !c.Account.Pending.Load() {
+	if len(p.Rows) == 0 || len(q.IDs) > 0 || !q.With.IsZero() || !c.Account.Inbox.Behind() {
 		return none, nil
 	}
 	cursor, err := m.host.Archive.Cursor(c.Context, c.Org, q.Owner)
