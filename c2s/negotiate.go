@@ -44,15 +44,25 @@ func (c *conn) features() []byte {
 	return x.Bytes()
 }
 
-// offer writes the mechanisms and the channel bindings (XEP-0440).
+// offer writes the mechanisms and the channel bindings (XEP-0440). Of SCRAM
+// those are offered that every account of the organisation has keys for: a
+// client takes the best it is offered, and would fail with any other. Which
+// ones does not depend on who asks.
 func (c *conn) offer(x *stanza.XML) {
 	s := c.setup
 	s.types = c.binding().Types()
 	s.offered = nil
-	if len(s.types) > 0 {
-		s.offered = append(s.offered, sasl.SCRAMSHA256Plus, sasl.SCRAMSHA1Plus)
+	scram, err := c.server.Router.Store.Mechanisms(context.Background(), c.org)
+	if err != nil {
+		c.server.Log.Error("mechanisms not known; all are offered", "cause", err)
+		scram = []string{sasl.SCRAMSHA256, sasl.SCRAMSHA1}
 	}
-	s.offered = append(s.offered, sasl.SCRAMSHA256, sasl.SCRAMSHA1, sasl.OAuthBearer, sasl.Plain)
+	if len(s.types) > 0 {
+		for _, m := range scram {
+			s.offered = append(s.offered, m+"-PLUS")
+		}
+	}
+	s.offered = append(append(s.offered, scram...), sasl.OAuthBearer, sasl.Plain)
 	x.Start("mechanisms", "xmlns", nsSASL)
 	for _, m := range s.offered {
 		x.Element("mechanism", m)

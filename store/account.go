@@ -142,6 +142,7 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 	if err := checkLocal(local); err != nil {
 		return 0, err
 	}
+	s.keyBook.note(org, keys)
 	var id AccountID
 	err := s.db.Write(ctx, org, func(tx *db.Tx) error {
 		id = s.ids.next()
@@ -197,6 +198,7 @@ func find(tx *db.Tx, org feature.Org, local string) (id AccountID, err error) {
 // SetKeys replaces all keys of an account. ErrNotFound.
 func (s *Store) SetKeys(ctx context.Context, org feature.Org, local string, keys []Key) error {
 	defer s.signIn.Add(1)
+	s.keyBook.note(org, keys)
 	if err := s.change(ctx, org, local, "account-keys", appendKeys(nil, keys)); err != nil {
 		return fmt.Errorf("set keys of %s: %w", local, err)
 	}

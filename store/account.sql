@@ -17,6 +17,11 @@ WHERE a.org = ? AND a.name > ?
   AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run r WHERE r.id = a.import AND r.done = 1))
 ORDER BY a.name LIMIT ?;
 
+-- name: account-lacks   feature: account   on: primary
+SELECT a.id FROM account a
+WHERE a.org = ? AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run r WHERE r.id = a.import AND r.done = 1))
+  AND LENGTH(a.sasl) > 0 AND INSTR(a.sasl, ?) = 0 LIMIT 1;
+
 -- name: account-insert   feature: account   on: primary
 INSERT INTO account (org, name, id, sasl, disabled, roster, roster_floor, blocks, prefs, import, at)
 VALUES (?, ?, ?, ?, 0, 0, 0, 0, NULL, ?, ?)...;

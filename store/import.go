@@ -75,6 +75,9 @@ func (s *Store) Import(ctx context.Context, rows []ImportRow, o ImportOptions) (
 	}
 	run, err := s.stage(ctx, accounts, o.Progress)
 	if err == nil {
+		for _, a := range accounts {
+			s.keyBook.note(a.org, a.keys)
+		}
 		err = s.reveal(ctx, run)
 	}
 	if err != nil {

@@ -65,6 +65,7 @@ type Store struct {
 	behind  *behind
 	cleaner *cleaner
 	signIn  atomic.Uint64 // SignInVersion
+	keyBook keyBook
 }
 
 // Open connects, migrates, indexes what a crash left behind, and goes on with

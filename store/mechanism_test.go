@@ -1,0 +1,99 @@
+package store_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/bearhug/bearhug/store"
+	"github.com/bearhug/bearhug/store/storetest"
+)
+
+// TestMechanisms: only what all accounts have keys for.
+func TestMechanisms(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		s, ctx := open(t), t.Context()
+		org, err := s.AddOrg(ctx, "example.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := s.AddOrg(ctx, "example.net")
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := func(m string) store.Key {
+			return store.Key{Mechanism: m, Iterations: 4096, Salt: []byte("salt"), StoredKey: []byte("s"), ServerKey: []byte("k")}
+		}
+		want := func(s *store.Store, want ...string) {
+			t.Helper()
+			got, err := s.Mechanisms(ctx, org)
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("%v, %v; want %v", got, err, want)
+			}
+			if got, err = s.Mechanisms(ctx, other); err != nil || len(got) != 2 {
+				t.Fatalf("other organisation: %v, %v", got, err)
+			}
+		}
+		create := func(local string, keys ...store.Key) {
+			t.Helper()
+			if _, err := s.CreateAccount(ctx, org, local, keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(s, "SCRAM-SHA-256", "SCRAM-SHA-1")
+		create("both", key("SCRAM-SHA-1"), key("SCRAM-SHA-256"))
+		create("token") // has no password
+		want(s, "SCRAM-SHA-256", "SCRAM-SHA-1")
+		res, err := s.Import(ctx, []store.ImportRow{{Line: 2, Local: "old", Domain: "example.org", Key: key("SCRAM-SHA-1")}}, store.ImportOptions{})
+		if err != nil || res.Accounts != 1 {
+			t.Fatal(res, err)
+		}
+		want(s, "SCRAM-SHA-1")
+		create("new", key("SCRAM-SHA-256"))
+		want(s)
+	})
+}
+
+// TestMechanismsFromRows: after a start the rows tell.
+func TestMechanismsFromRows(t *testing.T) {
+	url := "sqlite:" + t.TempDir() + "/house.db"
+	ctx := t.Context()
+	key := func(m string) store.Key {
+		return store.Key{Mechanism: m, Iterations: 4096, Salt: []byte("salt"), StoredKey: []byte("s"), ServerKey: []byte("k")}
+	}
+	for i, c := range []struct {
+		keys []store.Key
+		want []string
+	}{
+		{[]store.Key{key("SCRAM-SHA-1")}, []string{"SCRAM-SHA-1"}},
+		{[]store.Key{key("SCRAM-SHA-1"), key("SCRAM-SHA-256")}, []string{"SCRAM-SHA-256", "SCRAM-SHA-1"}},
+		{[]store.Key{key("SCRAM-SHA-256")}, []string{"SCRAM-SHA-256"}},
+	} {
+		s, err := store.Open(ctx, store.Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if _, err := s.AddOrg(ctx, "example.org"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.CreateAccount(ctx, 1, "anna", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.SetKeys(ctx, 1, "anna", c.keys); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = store.Open(ctx, store.Config{URL: url}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Mechanisms(ctx, 1); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%v, %v; want %v", got, err, c.want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
