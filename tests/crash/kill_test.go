@@ -74,7 +74,7 @@ func TestKillSQLite(t *testing.T) {
 	}
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
-	c := gather(t, s, number)
+	c := gather(t, s, number, false)
 	for i := range total {
 		c.moment(rng)
 		c.kill()
@@ -88,7 +88,8 @@ func TestKillSQLite(t *testing.T) {
 	}
 }
 
-// TestKillMariaDB kills the server, or mariadbd, or both.
+// TestKillMariaDB kills the server, now and then mariadbd with it, and now and
+// then mariadbd alone.
 func TestKillMariaDB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a long test")
@@ -114,35 +115,40 @@ func TestKillMariaDB(t *testing.T) {
 	s := house.New(t, house.Options{People: locals(), Database: url, Flags: map[string]string{"c2s.plaintext": "true"}})
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
-	c := gather(t, s, number)
-	servers, databases := 0, 0
+	c := gather(t, s, number, true)
+	databases := 0
+	kill := func() {
+		databases++
+		if err := db.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart := func() {
+		pause(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+		if err := db.Restart(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range total {
+		if i%6 == 2 { // the database alone
+			c.moment(rng)
+			kill()
+			restart()
+		}
 		c.moment(rng)
-		// Every sixth kill is of the database alone, every sixth of both.
-		database, server := i%3 == 2, i%6 != 2
-		if database {
-			databases++
-			if err := db.Kill(); err != nil {
-				t.Fatal(err)
-			}
+		both := i%3 == 1
+		if both {
+			kill()
 		}
-		if server {
-			servers++
-			c.kill()
+		c.kill()
+		if both {
+			restart()
 		}
-		if database {
-			pause(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
-			if err := db.Restart(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if server {
-			c.start()
-		}
+		c.start()
 		c.breathe(i, rng)
 	}
 	tl := c.end()
-	tl.report(t, c, "MariaDB", servers, databases)
+	tl.report(t, c, "MariaDB", total, databases)
 }
 
 // moment waits for a random point: some time after the server's start, or

@@ -25,7 +25,8 @@ type message struct {
 	n        int
 	origin   string
 	acked    bool
-	epoch    int // in which life of the server it was acknowledged
+	epoch    int  // in which life of the server it was acknowledged
+	told     bool // it was answered with an error: not taken
 }
 
 // person writes numbered messages to the others, for as long as the crowd is
@@ -156,7 +157,7 @@ func (p *person) listen(c *client.Client, heard chan struct{}) {
 			continue
 		}
 		if s.Type == stanza.ErrorType {
-			p.crowd.refused(p, s)
+			p.refused(s)
 			continue
 		}
 		m := house.ReadMessage(s, p.jid)
@@ -168,6 +169,22 @@ func (p *person) listen(c *client.Client, heard chan struct{}) {
 			continue // the connection has ended: Receive says so when all was read
 		}
 	}
+}
+
+// refused notes that the server answered a message with an error: while the
+// database is down it may, with a condition that says to try again.
+func (p *person) refused(s *stanza.Stanza) {
+	e, _ := s.Child(stanza.NSClient, "error")
+	kind, _ := e.Attr("type")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.all {
+		if m.origin == string(s.ID()) && kind == "wait" && p.crowd.flaky {
+			m.told = true
+			return
+		}
+	}
+	p.crowd.fault("%s: a message was refused: %s", p.local, s.Bytes())
 }
 
 // talk sends what is owed and then new messages, until the connection ends.
@@ -223,6 +240,9 @@ func (p *person) write(ctx context.Context) *message {
 func (p *person) send(c *client.Client, m *message, b []byte) bool {
 	p.mu.Lock()
 	p.line = append(p.line, m)
+	if m != nil {
+		m.told = false
+	}
 	p.mu.Unlock()
 	return c.Send(b) == nil
 }

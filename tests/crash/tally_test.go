@@ -14,6 +14,7 @@ import (
 type tally struct {
 	acked, lost, doubled, reordered, undelivered int
 	again                                        int // redelivered with the same stanza-id: allowed
+	refused                                      int // with an error that says so
 	withdrawn                                    int // delivered before the commit, which then never came
 	notes                                        []string
 }
@@ -87,6 +88,14 @@ func (t *tally) owned(p *person, archives map[*person][]house.Message) {
 			t.note("%s was never acknowledged", m.origin)
 			continue
 		}
+		if m.told {
+			t.refused++
+			if times[m.from][m.origin]+times[m.to][m.origin] > 0 {
+				t.doubled++ // it may be sent again
+				t.note("%s was refused and kept", m.origin)
+			}
+			continue
+		}
 		t.acked++
 		for _, owner := range []*person{m.from, m.to} {
 			switch n := times[owner][m.origin]; {
@@ -140,10 +149,10 @@ func (t *tally) report(tb testing.TB, c *crowd, engine string, kills, database i
 		cuts += p.cuts
 		resumed += p.resumed
 	}
-	tb.Logf("%-8s %12s %14s %10s %8s %12s %6s %8s %10s %12s %6s %10s", "engine", "server kills", "database kills", "line cuts", "resumed",
-		"acknowledged", "lost", "doubled", "reordered", "undelivered", "again", "withdrawn")
-	tb.Logf("%-8s %12d %14d %10d %8d %12d %6d %8d %10d %12d %6d %10d", engine, kills, database, cuts, resumed,
-		t.acked, t.lost, t.doubled, t.reordered, t.undelivered, t.again, t.withdrawn)
+	tb.Logf("%-8s %12s %14s %10s %8s %12s %6s %8s %10s %12s %8s %8s %10s", "engine", "server kills", "database kills", "line cuts", "resumed",
+		"acknowledged", "lost", "doubled", "reordered", "undelivered", "refused", "again", "withdrawn")
+	tb.Logf("%-8s %12d %14d %10d %8d %12d %6d %8d %10d %12d %8d %8d %10d", engine, kills, database, cuts, resumed,
+		t.acked, t.lost, t.doubled, t.reordered, t.undelivered, t.refused, t.again, t.withdrawn)
 	if t.lost+t.doubled+t.reordered+t.undelivered > 0 {
 		tb.Errorf("acknowledged messages must be there once, in order, delivered:\n%s", strings.Join(t.notes, "\n"))
 	}

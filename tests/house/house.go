@@ -138,6 +138,12 @@ func Prepare(tb testing.TB, o Options) *Server {
 		s.Kill()
 		if tb.Failed() {
 			tb.Logf("the end of the server's log:\n%s", s.Log(4000))
+			if dir := os.Getenv("BEARHUG_TEST_LOGS"); dir != "" { // the whole of it
+				err := os.WriteFile(filepath.Join(dir, strings.ReplaceAll(tb.Name(), "/", "-")+".log"), []byte(s.Log(1<<30)), 0o600)
+				if err != nil {
+					tb.Log(err)
+				}
+			}
 		}
 	})
 	return s
