@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/bearhug/bearhug/rehearse"
@@ -73,18 +74,27 @@ func (b *bench) playOnce(sc *scene, run int) (err error) {
 		}
 	}
 	chat.Window, chat.Total = 0, 0
-	if chat.Rate = b.rate; b.rate == 0 {
-		chat.Rate = b.report.median(sc.name+", closed: messages/s") / 2
+	if b.rate > 0 {
+		return b.open(sc, fmt.Sprintf("%s, %.0f/s", sc.name, b.rate), b.rate, chat, s, crowd)
 	}
-	done := s.profiled(fmt.Sprintf("%s-half-%d", sc.name, run), warm+b.length)
-	open, err := crowd.Talk(chat)
+	if err := b.open(sc, sc.name+", half rate", b.report.median(sc.name+", closed: messages/s")/2, chat, s, crowd); err != nil || sc.target == 0 {
+		return err
+	}
+	return b.open(sc, sc.name+", half of the target", sc.target/2, chat, s, crowd)
+}
+
+// open lets people chat at a constant rate, whatever becomes of it.
+func (b *bench) open(sc *scene, name string, rate float64, chat rehearse.Chat, s *server, crowd *rehearse.Crowd) error {
+	chat.Rate = rate
+	done := s.profiled(strings.NewReplacer(", ", "-", " ", "-", "/", "-").Replace(name), warm+b.length)
+	o, err := crowd.Talk(chat)
 	done()
 	if err != nil {
 		return err
 	}
-	b.note(sc.name+", half rate", 0, open)
+	b.note(name, 0, o)
 	s.tellWriter()
-	return open.Check()
+	return o.Check()
 }
 
 // closed lets people chat as fast as it goes.
