@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -62,24 +63,28 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a data directory: %w: %s", err, tail(out))
 	}
-	if s.Port, err = freePort(); err != nil {
-		return nil, err
+	for range 3 { // somebody may take the port before the server does
+		if s.Port, err = freePort(); err != nil {
+			continue
+		}
+		if err = s.Restart(ctx); err == nil {
+			return s, nil
+		}
 	}
-	if err := s.Restart(ctx); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return nil, err
 }
 
 func (s *Server) data() string   { return filepath.Join(s.Dir, "data") }
 func (s *Server) socket() string { return filepath.Join(s.Dir, "sock") }
 
+// freePort is a port of loopback that is free now, below those that the kernel
+// gives to outgoing connections: a killed server must find it free again.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port := 20_000 + rand.IntN(12_000)
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return 0, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
 	return port, l.Close()
 }
 
