@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"hash/fnv"
-	"slices"
 	"sync"
 
 	"github.com/bearhug/bearhug/feature"
@@ -30,11 +29,45 @@ type origins struct {
 	settled stanza.ArchiveID // what has a lower id is in the store
 }
 
-// sent is a ring of the origin hashes of one account.
+// sent is the origin hashes of one account: the last half of recent, or more,
+// and as many before them.
 type sent struct {
-	ring []uint64
-	at   int
-	last stanza.ArchiveID // of a message that is noted; it may not be in the store yet
+	young, old set
+	last       stanza.ArchiveID // of a message that is noted; it may not be in the store yet
+}
+
+// A set holds hashes; none is 0. It is a table of a power of two places, half
+// of them free; a hash stands at its place or behind it.
+type set struct {
+	n     int
+	table []uint64
+}
+
+// at is where h stands, or could.
+func (s *set) at(h uint64) int {
+	mask := len(s.table) - 1
+	i := int(h) & mask
+	for s.table[i] != 0 && s.table[i] != h {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+func (s *set) has(h uint64) bool { return s.n > 0 && s.table[s.at(h)] == h }
+
+// add adds a hash that is not there.
+func (s *set) add(h uint64) {
+	if 2*(s.n+1) > len(s.table) {
+		before := s.table
+		s.table = make([]uint64, max(8, 2*len(before)))
+		for _, old := range before {
+			if old != 0 {
+				s.table[s.at(old)] = old
+			}
+		}
+	}
+	s.table[s.at(h)] = h
+	s.n++
 }
 
 // load makes the account known, reading the store when it is not.
@@ -50,8 +83,11 @@ func (o *origins) load(ctx context.Context, org feature.Org, owner store.Account
 		if err != nil {
 			return err
 		}
-		slices.Reverse(list)
-		if o.keep(owner, &sent{ring: list}, dropped) {
+		s := &sent{}
+		for i := len(list) - 1; i >= 0; i-- {
+			s.note(list[i], stanza.ArchiveID{})
+		}
+		if o.keep(owner, s, dropped) {
 			return nil
 		}
 	}
@@ -118,16 +154,14 @@ func (o *origins) seen(ctx context.Context, m *Message, id stanza.ArchiveID) (bo
 
 // note adds a hash and reports whether it was there.
 func (s *sent) note(hash uint64, id stanza.ArchiveID) bool {
-	if slices.Contains(s.ring, hash) {
+	if s.young.has(hash) || s.old.has(hash) {
 		return true
 	}
 	s.last = id
-	if len(s.ring) < recent {
-		s.ring = append(s.ring, hash)
-		return false
+	if s.young.n == recent/2 {
+		s.young, s.old = set{}, s.young
 	}
-	s.ring[s.at] = hash
-	s.at = (s.at + 1) % recent
+	s.young.add(hash)
 	return false
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -79,18 +80,24 @@ func TestOriginsKeepUncommitted(t *testing.T) {
 	}
 }
 
-// TestOriginsRing: the oldest of too many gives way.
-func TestOriginsRing(t *testing.T) {
+// TestOriginsBounded: the oldest of too many give way, the last never.
+func TestOriginsBounded(t *testing.T) {
 	s := &sent{}
-	for i := range uint64(recent + 10) {
-		if s.note(i+1, stanza.ArchiveID{}) {
-			t.Fatalf("%d was not there before", i+1)
+	hash := func(i int) uint64 { return OriginHash("anna@example.org", strconv.Itoa(i)) }
+	for i := range 5000 {
+		if s.note(hash(i), stanza.ArchiveID{}) {
+			t.Fatalf("%d was not there before", i)
+		}
+		for back := range min(i, recent/2) {
+			if back%37 == 0 && !s.note(hash(i-back), stanza.ArchiveID{}) {
+				t.Fatalf("%d is forgotten after %d more", i-back, back)
+			}
 		}
 	}
-	if !s.note(11, stanza.ArchiveID{}) || s.note(10, stanza.ArchiveID{}) {
-		t.Error("the ring holds the wrong ones")
+	if n := s.young.n + s.old.n; n > recent {
+		t.Errorf("%d hashes are kept", n)
 	}
-	if len(s.ring) != recent {
-		t.Errorf("%d hashes are kept", len(s.ring))
+	if s.note(hash(0), stanza.ArchiveID{}) {
+		t.Error("the first is still there")
 	}
 }
