@@ -48,7 +48,7 @@ func FormatID(id stanza.ArchiveID) string { return base64.RawURLEncoding.EncodeT
 // ParseID reads what FormatID wrote.
 func ParseID(s string) (id stanza.ArchiveID, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != len(id) {
+	if err != nil || len(b) != len(id) || len(s) != base64.RawURLEncoding.EncodedLen(len(id)) { // it skips line ends
 		return id, false
 	}
 	return stanza.ArchiveID(b), true
