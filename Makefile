@@ -20,7 +20,7 @@ demo: ## a server with a living organisation of 60 people; Ctrl-C ends it
 	@exec $(BIN) demo
 
 test: tools ## everything: unit tests, scripts on both databases, real clients, crashes
-	CI=1 BEARHUG_TEST_MARIADB=1 $(GO) test -timeout 20m ./...
+	CI=1 BEARHUG_TEST_MARIADB=must $(GO) test -timeout 20m ./...
 
 check: ## what must hold of every commit: format, vet, staticcheck, house test, generated docs
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "gofmt -w these files"; exit 1; }
@@ -49,7 +49,7 @@ fuzz: ## every fuzz target for FUZZ (5m) each
 	  done; done
 
 torture: tools ## the crash test, 1,000 kills on each database
-	CI=1 BEARHUG_TEST_MARIADB=1 BEARHUG_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v ./tests/crash
+	CI=1 BEARHUG_TEST_MARIADB=must BEARHUG_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v ./tests/crash
 
 tools: ## what the tests need of Debian and npm
 	@tests/tools
