@@ -250,9 +250,14 @@ func (d *DB) dialMySQL(ctx context.Context) (*conn, error) {
 		return nil, fmt.Errorf("connect to database %s at %s: %w", d.server.DBName, d.server.Addr, err)
 	}
 	c := newConn(raw, false)
-	if err := c.script(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"); err != nil {
-		c.close()
-		return nil, err
+	for _, set := range []string{
+		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+		"SET SESSION group_concat_max_len=1048576", // MariaDB's own; MySQL's is 1,024
+	} {
+		if err := c.script(ctx, set); err != nil {
+			c.close()
+			return nil, err
+		}
 	}
 	return c, nil
 }

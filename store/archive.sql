@@ -44,8 +44,9 @@ WHERE owner = ? AND peer = ? AND seq > ? AND seq < ? AND (flags & ?) = ? ORDER B
 SELECT seq, dir, peer, flags FROM entry WHERE owner = ? AND dir IN (0, 1) AND seq IN (?...);
 
 -- name: entry-origins   feature: archive   on: primary
-SELECT seq, origin FROM entry
-WHERE owner = ? AND dir = 0 AND seq < ? ORDER BY seq DESC LIMIT ?;
+SELECT GROUP_CONCAT(origin) FROM (
+  SELECT origin FROM entry WHERE owner = ? AND dir = 0 AND seq < ? ORDER BY seq DESC LIMIT ?
+) last;
 
 -- name: entry-some   feature: archive   on: primary
 SELECT dir, seq FROM entry WHERE owner = ? LIMIT ?;

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/bearhug/bearhug/db"
 	"github.com/bearhug/bearhug/feature"
@@ -253,32 +255,47 @@ func (s *Store) Bounds(ctx context.Context, org feature.Org, owner AccountID) (f
 func (s *Store) RecentOrigins(ctx context.Context, org feature.Org, owner AccountID, n int) ([]uint64, error) {
 	var out []uint64
 	below, seen := int64(math.MaxInt64), 0
-	take := func(seq int64, hash uint64) {
-		below = seq
-		seen++
-		if hash != 0 {
-			out = append(out, hash)
-		}
-	}
 	if n <= 0 {
 		return nil, nil
 	}
 	s.behind.kept(owner, true, func(e *entry) bool {
 		if e.flags&FlagIn == 0 {
-			take(e.seq, e.origin)
+			below = e.seq
+			seen++
+			if e.origin != 0 {
+				out = append(out, e.origin)
+			}
 		}
 		return seen < n
 	})
 	if seen < n {
-		// Older than what memory had: nothing comes twice.
-		if err := s.db.Query(ctx, org, "entry-origins", func(r *db.Row) error {
-			take(r.Int(0), uint64(r.Int(1)))
-			return nil
+		// Older than what memory had: nothing comes twice. As one row: a
+		// thousand would cost ten times as much, for the first message of
+		// everybody after a start.
+		if err := s.db.Query(ctx, org, "entry-origins", func(r *db.Row) (err error) {
+			out, err = appendHashes(out, r.Text(0))
+			return err
 		}, int64(owner), below, n-seen); err != nil {
 			return nil, fmt.Errorf("origins of account %d: %w", owner, err)
 		}
 	}
 	return out, nil
+}
+
+// appendHashes reads integers with commas between them; 0 is none.
+func appendHashes(dst []uint64, list string) ([]uint64, error) {
+	for len(list) > 0 {
+		var one string
+		one, list, _ = strings.Cut(list, ",")
+		h, err := strconv.ParseInt(one, 10, 64)
+		if err != nil {
+			return dst, err
+		}
+		if h != 0 {
+			dst = append(dst, uint64(h))
+		}
+	}
+	return dst, nil
 }
 
 // Conversation is one row of an owner's list of conversations.
