@@ -29,9 +29,12 @@ import (
 // ErrBacklog means that too much waits for a store that does not commit.
 var ErrBacklog = errors.New("archive backlog is full")
 
-// maxBatch bounds the messages of one transaction: it shall not hold the
-// writer for more than some 20 ms.
-const maxBatch = 512
+// maxBatch and maxBatchBytes bound one transaction: it shall not hold the
+// writer for more than some 20 ms, nor memory for the rows it binds.
+const (
+	maxBatch      = 512
+	maxBatchBytes = 1 << 20
+)
 
 // A Message is one message on its way through the archive. The funcs are
 // called once each and in the order of the archive; they may call Append.

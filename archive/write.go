@@ -64,7 +64,7 @@ func (a *Archive) next(ctx context.Context) *batch {
 // build makes a batch of what waits and puts it in line; the caller holds hand.
 func (a *Archive) build(ctx context.Context) *batch {
 	a.mu.Lock()
-	n := min(len(a.queue), maxBatch)
+	n := fits(a.queue)
 	if n == 0 {
 		a.mu.Unlock()
 		return nil
@@ -84,6 +84,17 @@ func (a *Archive) build(ctx context.Context) *batch {
 		}
 	}
 	return b
+}
+
+// fits is how many messages of the queue make one batch.
+func fits(queue []*Message) (n int) {
+	for bytes := 0; n < min(len(queue), maxBatch); n++ {
+		bytes += queue[n].Wire.Len()
+		if bytes > maxBatchBytes && n > 0 {
+			break
+		}
+	}
+	return n
 }
 
 // row gives a message its id and its rows, unless its sender sent it before.
