@@ -27,6 +27,7 @@ type Chat struct {
 	Rate          float64
 
 	Warm, Length time.Duration
+	Patience     time.Duration // how long to wait for the last ones; 0 is 20 s
 }
 
 // An Outcome is what became of a chat. All must hold: Lost, Doubled and
@@ -140,7 +141,10 @@ func (t *talk) prepare() {
 // run turns the loop through warming up, measuring and waiting.
 func (t *talk) run() (err error) {
 	loop := t.crowd.Loop
-	const patience = 20 * time.Second
+	patience := t.Patience
+	if patience == 0 {
+		patience = 20 * time.Second
+	}
 	next, step := loop.Now(), time.Duration(0)
 	if t.Rate > 0 {
 		step = time.Duration(float64(time.Second) / t.Rate)
