@@ -250,15 +250,16 @@ func (s *Store) DeleteDelivered(ctx context.Context) (int, error) {
 }
 
 func (s *Store) deleteDelivered(ctx context.Context) (n int, err error) {
-	var owner, seq int64
+	var owner, seq int64 // where the last step ended
 	for more := true; more; {
 		took := 0
+		o, q := owner, seq
 		if err := s.db.Write(ctx, 0, func(tx *db.Tx) error {
 			byOwner := map[AccountID][]gone{}
 			took = 0
 			if err := tx.Query("hidden-delivered", func(r *db.Row) error {
-				owner, seq = r.Int(0), r.Int(1)
-				byOwner[AccountID(owner)] = append(byOwner[AccountID(owner)], gone{int64(FlagIn), seq})
+				o, q = r.Int(0), r.Int(1)
+				byOwner[AccountID(o)] = append(byOwner[AccountID(o)], gone{int64(FlagIn), q})
 				took++
 				return nil
 			}, owner, owner, seq, eraseStep); err != nil {
@@ -273,6 +274,7 @@ func (s *Store) deleteDelivered(ctx context.Context) (n int, err error) {
 		}); err != nil {
 			return n, fmt.Errorf("delete what was delivered: %w", err)
 		}
+		owner, seq = o, q
 		n += took
 		more = took == eraseStep
 	}

@@ -247,12 +247,13 @@ func (s *Store) unstage(ctx context.Context, run int64) error {
 	}
 	for _, o := range orgs {
 		for after, more := "", true; more; {
+			last := after
 			if err := s.db.Write(ctx, o.ID, func(tx *db.Tx) error {
 				more = false
 				var names []any
 				if err := tx.Query("account-staged", func(r *db.Row) error {
 					names = append(names, r.Bytes(0))
-					after, more = r.Text(0), true
+					last, more = r.Text(0), true
 					return nil
 				}, o.ID, after, run, 4*importStep); err != nil {
 					return err
@@ -262,6 +263,7 @@ func (s *Store) unstage(ctx context.Context, run int64) error {
 			}); err != nil {
 				return fmt.Errorf("take back an import: %w", err)
 			}
+			after = last
 		}
 	}
 	return s.db.Write(ctx, 0, func(tx *db.Tx) error {
