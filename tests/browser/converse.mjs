@@ -21,6 +21,7 @@ const args = [
 
 // visit runs a story in a browser of its own, with an empty profile.
 async function visit(story) {
+  const spoken = [];
   const profile = mkdtempSync(join(tmpdir(), "bearhug-chromium"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath, args, headless: true, viewport: { width: 1200, height: 800 },
@@ -38,14 +39,21 @@ async function visit(story) {
     page.on("pageerror", (e) => say(`browser: ${e}`));
     page.on("websocket", (ws) => {
       say(`WebSocket to ${ws.url()}`);
+      ws.on("framesent", (f) => spoken.push(`-> ${f.payload}`));
+      ws.on("framereceived", (f) => spoken.push(`<- ${f.payload}`));
       ws.on("socketerror", (e) => say(`WebSocket: ${e}`));
     });
     await page.goto(address);
     await page.waitForFunction(() => window.api?.connection?.connected(), null, { timeout: patience });
+    // A conversation opened before these is never shown.
+    await page.evaluate(() => Promise.all(["chatBoxesFetched", "rosterContactsFetched"].map((e) => window.api.waitUntil(e))));
     say("signed in");
     await story(page);
     await page.evaluate(() => window.api.user.logout());
     say("signed out");
+  } catch (e) {
+    for (const frame of spoken.slice(-80)) say(frame.slice(0, 600)); // what went over the wire
+    throw e;
   } finally {
     await context.close();
     rmSync(profile, { recursive: true, force: true });
