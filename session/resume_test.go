@@ -281,4 +281,3 @@ func TestAckWraps(t *testing.T) {
 		t.Errorf("handled %d after the wrap", got)
 	}
 }
-
