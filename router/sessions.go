@@ -18,7 +18,7 @@ import (
 // The session holds the account from now on. resource is prepared, or empty
 // for one of the server's making.
 func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Conn, resource string, scope jid.JID) (*Ctx, error) {
-	if len(a.Resources()) >= int(r.streams.Int(a.Org)) {
+	if len(a.Resources()) >= int(r.streams.Int(a.Org)) && !r.giveWay(a) {
 		return nil, stanza.ResourceConstraint("this account has too many sessions")
 	}
 	if resource == "" {
@@ -28,6 +28,9 @@ func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Con
 	if err != nil {
 		return nil, stanza.BadRequest("this is no resource")
 	}
+	if old := a.Resource(full.Resource()); old != nil && old.Scope != scope {
+		return nil, stanza.Conflict("") // whoever may talk to one peer only ends no session of others
+	}
 	s := session.New(&r.sessions, conn, full)
 	s.Org, s.Account, s.Scope, s.Owner = a.Org, int64(a.ID), scope, a
 	if replaced := r.Directory.Bind(a, s); replaced != nil {
@@ -35,6 +38,24 @@ func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Con
 		r.end(replaced)
 	}
 	return r.Context(a, s), nil
+}
+
+// giveWay ends the session of an account that has waited longest for its
+// client: one that signs in again and again must not shut itself out. It
+// returns false when none waits.
+func (r *Router) giveWay(a *presence.Account) bool {
+	var longest *session.Session
+	var since time.Time
+	for _, res := range a.Resources() {
+		if cut, detached := res.Session.Detached(); detached && (longest == nil || cut.Before(since)) {
+			longest, since = res.Session, cut
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	r.end(longest)
+	return true
 }
 
 // Context makes what the handlers of a stream work with.
