@@ -276,12 +276,12 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
-// BenchmarkRebuild opens a store as a crash left it: 50,000 messages between
+// BenchmarkRebuild opens a store as a crash left it: 199,000 messages between
 // 10,000 people that are not indexed.
 func BenchmarkRebuild(b *testing.B) {
 	file := filepath.Join(b.TempDir(), "a.db")
 	s, w := storetest.OpenURL(b, "sqlite:"+file), newWorld(10_000, 7)
-	for range 49 {
+	for range 199 {
 		if err := s.AppendBatch(context.Background(), w.batch(1000)); err != nil {
 			b.Fatal(err)
 		}

@@ -180,10 +180,11 @@ func (s *Store) existing(ctx context.Context, accounts []*incoming) (problems []
 }
 
 // stage writes the accounts, invisible, in steps. It returns the run's number
-// also with an error, so that it can be undone.
+// also with an error, so that it can be undone. No step waits for the disk: the
+// last one, reveal, does for all.
 func (s *Store) stage(ctx context.Context, accounts []*incoming, progress func(done, total int)) (int64, error) {
 	run := int64(s.ids.next())
-	if err := s.db.Write(ctx, 0, func(tx *db.Tx) error {
+	if err := s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
 		_, err := tx.Exec("import-insert", run, len(accounts), time.Now())
 		return err
 	}); err != nil {
@@ -191,7 +192,7 @@ func (s *Store) stage(ctx context.Context, accounts []*incoming, progress func(d
 	}
 	for rest := accounts; len(rest) > 0; {
 		done := 0
-		if err := s.db.Write(ctx, rest[0].org, func(tx *db.Tx) error {
+		if err := s.db.WriteBehind(ctx, rest[0].org, func(tx *db.Tx) error {
 			done = 0
 			for done < len(rest) && tx.Held() < stepTime {
 				n := min(importStep, len(rest)-done)
