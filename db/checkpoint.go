@@ -15,10 +15,10 @@ import (
 
 const (
 	checkpointEvery = 500 * time.Millisecond
-	checkpointRound = 4    // times that pages are moved before the writer is asked
-	walPages        = 4096 // from here on the WAL is to begin anew
-	walMost         = 8 * walPages
-	fewPages        = 256 // so many the writer moves by itself
+	checkpointRound = 8     // times that pages are moved before the writer is asked
+	walPages        = 16384 // from here on the WAL is to begin anew: 128 MiB
+	walMost         = 2 * walPages
+	fewPages        = 512 // so many the writer moves by itself
 )
 
 // checkpointer is the goroutine that does it. dirty is set by commits.

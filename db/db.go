@@ -152,7 +152,7 @@ var sqliteWriter = [...]string{
 	"PRAGMA busy_timeout=5000",
 	"PRAGMA cache_size=-65536",    // KiB
 	"PRAGMA wal_autocheckpoint=0", // see checkpoint.go
-	"PRAGMA journal_size_limit=67108864",
+	"PRAGMA journal_size_limit=134217728",
 	"PRAGMA temp_store=MEMORY",
 }
 

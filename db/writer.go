@@ -71,9 +71,10 @@ func (w *writer) do(ctx context.Context, org feature.Org, first bool, fn func(*T
 	return w.hand(&job{ctx: ctx, org: org, fn: fn}, first)
 }
 
-// alone runs fn on the writer's connection between two transactions.
+// alone runs fn on the writer's connection between two transactions, before
+// those that wait: the less has come meanwhile, the shorter it is.
 func (w *writer) alone(fn func(*conn) error) error {
-	return w.hand(&job{ctx: context.Background(), bare: fn}, false)
+	return w.hand(&job{ctx: context.Background(), bare: fn}, true)
 }
 
 // hand puts a job into its lane and waits for its end.
