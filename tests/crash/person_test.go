@@ -49,13 +49,15 @@ type person struct {
 	line    []*message // what was sent in this session and is not acknowledged; nil for presence
 	base    uint32     // h before line[0]
 	all     []*message
-	seen    []house.Message // what arrived, in order
+	seen    []house.Message // what arrived, in order, each stanza-id once
+	known   map[string]bool // the stanza-ids of seen
+	again   int             // what arrived with a stanza-id that was known
 	cuts    int
 	resumed int
 }
 
 func newPerson(c *crowd, local string, i int) *person {
-	p := &person{crowd: c, local: local, jid: c.as(local).Account, rng: rand.New(rand.NewPCG(c.seed, uint64(i)))}
+	p := &person{crowd: c, local: local, jid: c.as(local).Account, rng: rand.New(rand.NewPCG(c.seed, uint64(i))), known: map[string]bool{}}
 	p.free = sync.NewCond(&p.mu)
 	p.sm.OnAck(p.acknowledged)
 	return p
@@ -162,8 +164,13 @@ func (p *person) listen(c *client.Client, heard chan struct{}) {
 		}
 		m := house.ReadMessage(s, p.jid)
 		p.mu.Lock()
-		p.seen = append(p.seen, m)
-		tell := len(p.seen)%16 == 0
+		if m.ID != "" && p.known[m.ID] {
+			p.again++
+		} else {
+			p.known[m.ID] = true
+			p.seen = append(p.seen, m)
+		}
+		tell := (p.again+len(p.seen))%16 == 0
 		p.mu.Unlock()
 		if tell && c.Send(fmt.Appendf(nil, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", p.sm.Handled())) != nil {
 			continue // the connection has ended: Receive says so when all was read

@@ -118,6 +118,7 @@ func (t *tally) arrived(p *person, rows []house.Message) {
 		place[rows[i].ID] = i + 1
 	}
 	seen, last := map[string]bool{}, 0
+	t.again += p.again
 	for i := range p.seen {
 		m := &p.seen[i]
 		at := place[m.ID]
@@ -125,8 +126,6 @@ func (t *tally) arrived(p *person, rows []house.Message) {
 		case at == 0:
 			t.withdrawn++
 			t.note("%s saw %s as %q, which is not in the archive", p.local, m.Origin, m.ID)
-		case seen[m.ID]:
-			t.again++
 		case at < last:
 			t.reordered++
 			t.note("%s got %s, number %d of the archive, behind number %d", p.local, m.Origin, at, last)
