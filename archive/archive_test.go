@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -263,8 +264,7 @@ func TestBacklog(t *testing.T) {
 	release()
 	s.wait("the commit", func() bool { return len(s.settled) == taken })
 	for s.Backlogged() > 0 { // it is told after the last Settled
-		s.mu.Lock()
-		s.mu.Unlock()
+		runtime.Gosched()
 	}
 	s.check(s.Append(s.message("z", true, "")))
 	s.wait("z", func() bool { return len(s.settled) == taken+1 })

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -72,11 +73,17 @@ func TestMessageRefused(t *testing.T) {
 func TestAppendFrame(t *testing.T) {
 	for _, n := range []int{0, 1, 125, 126, 65535, 65536, 100000} {
 		want := strings.Repeat("y", n)
-		f, err := ws.ReadFrame(bytes.NewReader(appendFrame(nil, ws.OpText, []byte(want))))
-		if err != nil || !f.Header.Masked || !f.Header.Fin || f.Header.OpCode != ws.OpText {
-			t.Fatalf("%d bytes: %+v %v", n, f.Header, err)
+		r := bytes.NewReader(appendFrame(nil, ws.OpText, []byte(want)))
+		h, err := ws.ReadHeader(r)
+		if err != nil || !h.Masked || !h.Fin || h.OpCode != ws.OpText || h.Length != int64(r.Len()) {
+			t.Fatalf("%d bytes: %+v %v", n, h, err)
 		}
-		if got := string(ws.UnmaskFrame(f).Payload); got != want {
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(r, payload); err != nil {
+			t.Fatal(err)
+		}
+		ws.Cipher(payload, h.Mask, 0)
+		if got := string(payload); got != want {
 			t.Errorf("%d bytes differ", n)
 		}
 	}

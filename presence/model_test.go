@@ -36,7 +36,6 @@ type failer interface {
 // A person is an account and its resources that are bound now.
 type person struct {
 	jid       jid.JID
-	mu        sync.Mutex
 	resources []*client
 }
 

@@ -23,19 +23,19 @@ func (w *wire) frames() (texts string, code int) {
 	w.t.Helper()
 	r := io.MultiReader(strings.NewReader(string(w.read)), w.Conn)
 	for {
-		f, err := ws.ReadFrame(r)
+		h, payload, err := readFrame(r)
 		if err != nil {
 			if isTimeout(err) {
 				w.t.Errorf("the connection stays open; heard %q", texts)
 			}
 			return texts, code
 		}
-		switch f.Header.OpCode {
+		switch h.OpCode {
 		case ws.OpText:
-			texts += string(f.Payload)
+			texts += string(payload)
 		case ws.OpClose:
-			if len(f.Payload) >= 2 {
-				code = int(binary.BigEndian.Uint16(f.Payload))
+			if len(payload) >= 2 {
+				code = int(binary.BigEndian.Uint16(payload))
 			}
 		}
 	}
@@ -110,4 +110,14 @@ func TestBadFrames(t *testing.T) {
 		n.progress()
 	})
 	n.leave()
+}
+
+// readFrame reads one frame of a server, which does not mask.
+func readFrame(r io.Reader) (h ws.Header, payload []byte, err error) {
+	if h, err = ws.ReadHeader(r); err != nil {
+		return h, nil, err
+	}
+	payload = make([]byte, h.Length)
+	_, err = io.ReadFull(r, payload)
+	return h, payload, err
 }
