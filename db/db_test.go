@@ -82,6 +82,9 @@ func server(t *testing.T) *mariadb.Server {
 		t.Fatal(err)
 	}
 	srv, err := mariadb.Start(context.Background(), dir)
+	if err != nil {
+		_ = os.RemoveAll(dir) // err says more
+	}
 	if errors.Is(err, mariadb.ErrNotInstalled) && os.Getenv("BEARHUG_TEST_MARIADB") != "must" {
 		t.Skip(err)
 	}

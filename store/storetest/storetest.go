@@ -56,6 +56,9 @@ func MariaDB(tb testing.TB) *mariadb.Server {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	srv, err := mariadb.Start(ctx, dir)
+	if err != nil {
+		_ = os.RemoveAll(dir) // err says more
+	}
 	switch {
 	case errors.Is(err, mariadb.ErrNotInstalled) && os.Getenv("BEARHUG_TEST_MARIADB") != "must":
 		tb.Skip(err)
