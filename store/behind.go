@@ -36,6 +36,7 @@ const (
 	flushLate     = 3 * flushAge     // so old: a page then takes more rows at once
 	mostMessages  = 2 * flushMessages
 	stepTime      = 3 * time.Millisecond // of a transaction, without its commit
+	indexTime     = time.Millisecond     // of the index: each row may be a page of its own, and they are written at the commit
 	mostPause     = 20 * time.Millisecond
 	partEntries   = 64 // entries of one owner at a time
 )
@@ -362,7 +363,7 @@ func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 		done, began := 0, time.Now()
 		if err := b.s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
 			done, began = 0, time.Now()
-			for done < len(parts) && tx.Held() < stepTime {
+			for done < len(parts) && tx.Held() < indexTime {
 				n := bunch(parts[done:])
 				if err := index(tx, parts[done:done+n]); err != nil {
 					return err
