@@ -40,9 +40,9 @@ type Router struct {
 	delivered atomic.Int64 // messages handed over, for metrics
 
 	mu     sync.Mutex
-	parked map[string]*session.Session // by resumption id
+	parked [rota]map[string]*session.Session // by turn and resumption id
 	forgot handledBook
-	sweeps int
+	turns  int
 	wait   sync.WaitGroup // background work
 }
 
@@ -57,7 +57,10 @@ type module struct {
 // New makes a router over a host and declares the features of the house. The
 // host's Directory and Archive are made here.
 func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router, error) {
-	r := &Router{Host: h, parked: make(map[string]*session.Session)}
+	r := &Router{Host: h}
+	for i := range r.parked {
+		r.parked[i] = make(map[string]*session.Session)
+	}
 	h.Router = r
 	r.domains.Store(&domains)
 	if err := r.declare(); err != nil {
@@ -291,7 +294,7 @@ func (c *Ctx) Done() {
 // keep looks after sessions now and then: acks are asked for so that cursors
 // move on, sessions that waited too long for their client end.
 func (r *Router) keep(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(askEvery / rota)
 	defer tick.Stop()
 	for {
 		select {

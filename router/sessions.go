@@ -87,7 +87,7 @@ func (r *Router) Enable(s *session.Session, resume bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.Ended() { // end takes it out under mu
-		r.parked[id] = s
+		r.parked[turn(id)][id] = s
 	}
 }
 
@@ -96,7 +96,7 @@ func (r *Router) Enable(s *session.Session, resume bool) {
 // is no such session, known tells whether handled is its last count.
 func (r *Router) Resume(a *presence.Account, scope jid.JID, conn *stream.Conn, previd string, h uint32) (c *Ctx, handled uint32, known bool, err error) {
 	r.mu.Lock()
-	s := r.parked[previd]
+	s := r.parked[turn(previd)][previd]
 	if s == nil {
 		handled, known = r.forgot.get(previd, a.JID)
 	}
@@ -162,7 +162,7 @@ func (r *Router) end(s *session.Session) {
 	handled := s.Handled()
 	if id, _ := s.Managed(); id != "" {
 		r.mu.Lock()
-		delete(r.parked, id)
+		delete(r.parked[turn(id)], id)
 		r.forgot.put(id, s.JID.Bare(), handled)
 		r.mu.Unlock()
 	}
@@ -258,16 +258,28 @@ func (r *Router) resync(s *session.Session) {
 	}
 }
 
-// askEvery is how often a client that owes an acknowledgement is asked, in
-// sweeps.
-const askEvery = 3
+// askEvery is how often a client that owes an acknowledgement is asked. Not
+// all at once: thousands of answers would keep messages waiting.
+const (
+	askEvery = 3 * time.Second
+	rota     = 30 // turns in that time
+)
 
+// turn is when a session is looked after.
+func turn(id string) int {
+	sum := uint32(0)
+	for i := range len(id) {
+		sum = sum*31 + uint32(id[i])
+	}
+	return int(sum % rota)
+}
+
+// sweep looks after the sessions whose turn it is.
 func (r *Router) sweep() {
 	r.mu.Lock()
-	r.sweeps++
-	ask := r.sweeps%askEvery == 0
-	all := make([]*session.Session, 0, len(r.parked))
-	for _, s := range r.parked {
+	r.turns = (r.turns + 1) % rota
+	all := make([]*session.Session, 0, len(r.parked[r.turns]))
+	for _, s := range r.parked[r.turns] {
 		all = append(all, s)
 	}
 	r.mu.Unlock()
@@ -277,7 +289,7 @@ func (r *Router) sweep() {
 		switch {
 		case detached && now.Sub(since) > time.Duration(r.resume.Int(s.Org))*time.Second:
 			r.end(s)
-		case !detached && ask:
+		case !detached:
 			s.AskAck()
 		}
 	}
