@@ -13,6 +13,7 @@ import (
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/sasl"
+	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/stream"
 )
@@ -209,7 +210,11 @@ func (c *conn) bind(st *stanza.Stanza, payload stanza.Element) error {
 		wanted = el.Text()
 	}
 	s := c.setup
-	ctx, err := c.server.Router.Bind(context.Background(), s.account, c.stream, wanted, s.scope)
+	ctx, err := c.server.Router.Bind(s.account, c.stream, wanted, s.scope, func(s *session.Session) {
+		x := new(stanza.XML)
+		x.Start("bind", "xmlns", nsBind).Element("jid", s.JID.String()).End()
+		s.Send(stanza.ResultOf(st, x.Bytes()))
+	})
 	if err != nil {
 		var e *stanza.Error
 		if !errors.As(err, &e) {
@@ -218,9 +223,6 @@ func (c *conn) bind(st *stanza.Stanza, payload stanza.Element) error {
 		return c.stream.Write(stanza.Reply(st, jid.JID{}, e).Append(nil))
 	}
 	c.begin(ctx)
-	x := new(stanza.XML)
-	x.Start("bind", "xmlns", nsBind).Element("jid", ctx.Session.JID.String()).End()
-	ctx.Session.Send(stanza.ResultOf(st, x.Bytes()))
 	return nil
 }
 

@@ -16,8 +16,9 @@ import (
 
 // Bind makes a session of a stream that signed in to account a, RFC 6120 §7.
 // The session holds the account from now on. resource is prepared, or empty
-// for one of the server's making.
-func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Conn, resource string, scope jid.JID) (*Ctx, error) {
+// for one of the server's making. greet, if not nil, sends the session what has
+// to come first: after it anybody may reach it.
+func (r *Router) Bind(a *presence.Account, conn *stream.Conn, resource string, scope jid.JID, greet func(*session.Session)) (*Ctx, error) {
 	if len(a.Resources()) >= int(r.streams.Int(a.Org)) && !r.giveWay(a) {
 		return nil, stanza.ResourceConstraint("this account has too many sessions")
 	}
@@ -33,9 +34,15 @@ func (r *Router) Bind(ctx context.Context, a *presence.Account, conn *stream.Con
 	}
 	s := session.New(&r.sessions, conn, full)
 	s.Org, s.Account, s.Scope, s.Owner = a.Org, int64(a.ID), scope, a
+	if greet != nil {
+		greet(s)
+	}
 	if replaced := r.Directory.Bind(a, s); replaced != nil {
 		replaced.Close(stream.NewError(stream.Conflict, "this resource has signed in again"))
 		r.end(replaced)
+	}
+	if s.Ended() { // the stream broke under the greeting, before there was anything to unbind
+		r.Directory.Unbind(context.Background(), a, s)
 	}
 	return r.Context(a, s), nil
 }

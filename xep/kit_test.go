@@ -140,7 +140,7 @@ func (h *house) connect(address string, scope ...string) *person {
 		tb: h.tb, conn: stream.NewConn(theirs, h.poller), got: make(chan string, 4096), end: make(chan error, 1),
 	}
 	server := stream.NewConn(ours, h.poller)
-	c, err := h.router.Bind(context.Background(), a, server, resource, peer)
+	c, err := h.router.Bind(a, server, resource, peer, nil)
 	check(h.tb, err)
 	p.ctx, p.jid = c, c.Session.JID
 	server.SetLimits(stream.Limits{Bytes: 1 << 20})
