@@ -87,7 +87,7 @@ func (c *crowd) await(what string, is func() bool) {
 
 // finish lets everybody send what is owed and receive what is theirs.
 func (c *crowd) finish() {
-	c.quiet.Store(true)
+	c.hush(true)
 	c.await("end of what is owed", func() bool {
 		for _, p := range c.people {
 			if !p.settled() {
@@ -103,6 +103,16 @@ func (c *crowd) finish() {
 		}
 	}
 	c.leave()
+}
+
+// hush has everybody write nothing new, or go on.
+func (c *crowd) hush(quiet bool) {
+	c.quiet.Store(quiet)
+	for _, p := range c.people {
+		p.mu.Lock()
+		p.free.Broadcast()
+		p.mu.Unlock()
+	}
 }
 
 // leave ends all connections.

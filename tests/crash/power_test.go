@@ -98,9 +98,16 @@ func film(tb testing.TB, number uint64) (*disk, *crowd) {
 	for range 6 {
 		c.reach(c.acked.Load() + 500)
 		// The index of the archive is written behind, after seconds: not here.
-		if err := n.Store.Flush(house.Context(tb)); err != nil {
+		// It has the time that people take for so many messages, then they wait.
+		flushed := make(chan error, 1)
+		go func() { flushed <- n.Store.Flush(house.Context(tb)) }()
+		enough := c.acked.Load() + 500
+		c.await("messages meanwhile", func() bool { return len(flushed) > 0 || c.acked.Load() > enough })
+		c.hush(true)
+		if err := <-flushed; err != nil {
 			tb.Fatal(err)
 		}
+		c.hush(false)
 	}
 	c.finish()
 	n.stop(tb)
