@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -293,12 +292,4 @@ func (h *house) token(name, scope string, change ...func(*sasl.Claims)) string {
 	}
 	return "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='OAUTHBEARER'>" + base64.StdEncoding.EncodeToString(
 		[]byte("n,,\x01auth=Bearer "+sasl.Mint(h.router.TokenKey, claims)+"\x01\x01")) + "</auth>"
-}
-
-// trusted are networks of proxies.
-func trusted(list ...string) (all []netip.Prefix) {
-	for _, s := range list {
-		all = append(all, netip.MustParsePrefix(s))
-	}
-	return all
 }

@@ -22,7 +22,6 @@ type hall struct {
 	t *testing.T
 	*router.Router
 	one, two feature.Org
-	calls    []string // of hooks, in order
 }
 
 func newHall(t *testing.T, modules ...router.Module) *hall {
