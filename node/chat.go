@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -60,16 +59,12 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("read secret: %w", err)
 	}
-	proxies, err := prefixes(n.Config.HTTP.TrustedProxies)
-	if err != nil {
-		return err
-	}
 	c.server = c2s.New(c2s.Config{
 		Router: c.router, Log: n.Log.With("feature", "c2s"), Poller: c.poller,
 		TLS: n.Certs.Config, Leaf: n.Certs.Leaf,
 		Plaintext: n.Config.C2S.Plaintext, FirstBytes: n.Config.C2S.UnauthenticatedBytes,
 		Negotiation: n.Config.C2S.NegotiationTimeout, Failures: n.Config.C2S.Failures,
-		MaxStreams: n.Config.C2S.MaxStreams, Proxies: proxies, ScramSecret: secret, Hosts: n.Certs.Domain,
+		MaxStreams: n.Config.C2S.MaxStreams, Proxies: n.Config.HTTP.Proxies(), ScramSecret: secret, Hosts: n.Certs.Domain,
 	})
 	if n.Config.C2S.Plaintext {
 		n.Log.Warn("sign-in without TLS is allowed (c2s.plaintext): passwords and messages can be read on the way")
@@ -105,21 +100,6 @@ func (n *Node) startRouter(ctx context.Context) error {
 	}
 	n.chat.router, err = router.New(ctx, host, domains)
 	return err
-}
-
-func prefixes(list []string) (all []netip.Prefix, err error) {
-	for _, s := range list {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			ip, bad := netip.ParseAddr(s)
-			if bad != nil {
-				return nil, fmt.Errorf("http.trusted_proxies: %w", err)
-			}
-			p = netip.PrefixFrom(ip, ip.BitLen())
-		}
-		all = append(all, p)
-	}
-	return all, nil
 }
 
 // openDoors opens the listeners of clients.
