@@ -11,13 +11,15 @@ import (
 	"github.com/bearhug/bearhug/client"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/tests/house"
+	"github.com/bearhug/bearhug/tests/mariadb"
 )
 
 // crowd is some people on one server, and what they found out about it.
 type crowd struct {
 	tb     testing.TB
-	server *house.Server // nil where the server is in this process
-	config client.Config // Account is set for each person
+	server *house.Server   // nil where the server is in this process
+	db     *mariadb.Server // nil on SQLite
+	config client.Config   // Account is set for each person
 	domain string
 	seed   uint64
 	people []*person
@@ -77,8 +79,17 @@ func (c *crowd) reach(n int64) {
 // await waits until something is so.
 func (c *crowd) await(what string, is func() bool) {
 	c.tb.Helper()
+	acked, since := c.acked.Load(), time.Now()
 	for end := time.Now().Add(house.Patience); !is(); time.Sleep(2 * time.Millisecond) {
+		if n := c.acked.Load(); n != acked {
+			acked, since = n, time.Now()
+		}
+		if time.Since(since) > stall {
+			c.witness(what, time.Since(since))
+			since = time.Now()
+		}
 		if time.Now().After(end) {
+			c.witness(what, house.Patience)
 			c.leave()
 			c.tb.Fatalf("no %s after %v; %d are acknowledged; %q", what, house.Patience, c.acked.Load(), c.faults)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -107,6 +108,11 @@ func TestKillMariaDB(t *testing.T) {
 		if err := db.Stop(); err != nil {
 			t.Error(err)
 		}
+		if dir := os.Getenv(logsVar); dir != "" && t.Failed() {
+			if err := os.WriteFile(filepath.Join(dir, t.Name()+"-mariadbd.log"), []byte(db.Log()), 0o600); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 	url, err := db.Create(ctx, "crash")
 	if err != nil {
@@ -116,6 +122,7 @@ func TestKillMariaDB(t *testing.T) {
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
 	c := gather(t, s, number, true)
+	c.db = db
 	databases := 0
 	kill := func() {
 		databases++

@@ -44,6 +44,7 @@ type person struct {
 	mu      sync.Mutex
 	free    *sync.Cond // something was acknowledged, or the connection ended
 	ended   bool       // of the connection
+	failed  error      // of the last attempt to connect
 	next    int
 	pending []*message // not acknowledged, in order
 	line    []*message // what was sent in this session and is not acknowledged; nil for presence
@@ -95,6 +96,9 @@ func (p *person) live(ctx context.Context) {
 	for ctx.Err() == nil {
 		before := p.sm.ID()
 		c, err := p.connect(ctx)
+		p.mu.Lock()
+		p.failed = err
+		p.mu.Unlock()
 		if err != nil {
 			var auth *client.AuthError
 			if errors.As(err, &auth) && auth.Condition != "temporary-auth-failure" {

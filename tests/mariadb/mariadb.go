@@ -200,6 +200,31 @@ func (s *Server) Create(ctx context.Context, name string) (string, error) {
 	return s.URL(name), nil
 }
 
+// Log is all that the server has said.
+func (s *Server) Log() string {
+	b, err := os.ReadFile(filepath.Join(s.Dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// Status is what the server is doing: its connections, its transactions, who
+// waits for whose lock. It is for people to read.
+func (s *Server) Status(ctx context.Context) string {
+	client, err := find("mariadb", "mysql")
+	if err != nil {
+		return err.Error()
+	}
+	out, err := exec.CommandContext(ctx, client, "--no-defaults", "--user=root", "--protocol=socket", "--socket="+s.socket(),
+		"--connect-timeout=5", "--vertical", "--execute=SHOW FULL PROCESSLIST; SELECT * FROM information_schema.INNODB_TRX;"+
+			" SELECT * FROM information_schema.INNODB_LOCK_WAITS; SHOW ENGINE INNODB STATUS").CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%v: %s", err, out)
+	}
+	return string(out)
+}
+
 // PID is the process, for those who want to stop or kill it themselves.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
