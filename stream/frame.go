@@ -20,6 +20,7 @@ const (
 	wsNormal      = 1000
 	wsProtocol    = 1002
 	wsUnsupported = 1003
+	wsNotUTF8     = 1007
 )
 
 // maxFrameHead is the longest head of a frame, maxControl the longest payload

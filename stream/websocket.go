@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
@@ -138,11 +139,7 @@ func (c *Conn) frame(w *worker, h *frameHead, payload []byte) bool {
 	case wsPong:
 		return true
 	case wsClose:
-		code := wsNormal
-		if len(payload) >= 2 {
-			code = int(binary.BigEndian.Uint16(payload))
-		}
-		c.close(&wsError{code: code, text: "closed by the peer", left: true}, false)
+		c.close(closedBy(payload), false)
 		return false
 	}
 	if !h.fin || s.frag {
@@ -153,6 +150,24 @@ func (c *Conn) frame(w *worker, h *frameHead, payload []byte) bool {
 		payload, s.msg = s.msg, nil
 	}
 	return c.message(w, payload)
+}
+
+// closedBy reads the payload of the peer's close frame, RFC 6455 §5.5.1: nothing,
+// or a code and a reason. Ours repeats a code that is in order.
+func closedBy(payload []byte) *wsError {
+	switch {
+	case len(payload) == 0:
+		return &wsError{code: wsNormal, text: "closed by the peer", left: true}
+	case len(payload) == 1:
+		return &wsError{code: wsProtocol, text: "half a close code"}
+	case !utf8.Valid(payload[2:]):
+		return &wsError{code: wsNotUTF8, text: "the reason of a close is not UTF-8"}
+	}
+	code := int(binary.BigEndian.Uint16(payload))
+	if code < 1000 || code >= 1004 && code <= 1006 || code >= 1015 && code < 3000 || code >= 5000 { // §7.4
+		return &wsError{code: wsProtocol, text: "a close code that nobody may send"}
+	}
+	return &wsError{code: code, text: "closed by the peer", left: true}
 }
 
 // message handles one whole message: one element, or white space.
@@ -216,9 +231,6 @@ func (c *Conn) appendCloseFrame(dst []byte, we *wsError) []byte {
 		if !we.left {
 			text = we.text
 		}
-	}
-	if code < 1000 || (code >= 1004 && code <= 1006) || code >= 5000 { // may not be sent
-		code = wsProtocol
 	}
 	payload := append(binary.BigEndian.AppendUint16(nil, uint16(code)), text...)
 	return appendFrame(dst, wsClose, payload, c.client)
