@@ -13,6 +13,9 @@ import (
 // MaxPage is the most messages one page gives.
 const MaxPage = 250
 
+// MaxSearch is how many messages one query for a full address looks through.
+const MaxSearch = 4 * MaxPage
+
 // A Query asks for a page of an owner's archive (XEP-0313 §4). Bounds are
 // exclusive; zero leaves a side open.
 type Query struct {
@@ -32,10 +35,13 @@ type Row struct {
 }
 
 // A Page is what a query found, the oldest first. Complete means that nothing
-// lies beyond it in the direction of the query.
+// lies beyond it in the direction of the query. A search that found nothing in
+// MaxSearch messages is not complete, and goes on from Reached, the last of
+// them; else Reached is zero.
 type Page struct {
 	Rows     []Row
 	Complete bool
+	Reached  stanza.ArchiveID
 }
 
 // Page reads a page of what the owner may see.
@@ -62,11 +68,11 @@ func (a *Archive) Page(ctx context.Context, org feature.Org, q Query) (Page, err
 	return a.filtered(ctx, org, q, sq)
 }
 
-// filtered pages on until enough messages of one full address are found.
-func (a *Archive) filtered(ctx context.Context, org feature.Org, q Query, sq store.PageQuery) (Page, error) {
+// filtered pages on until enough messages of one full address are found, or
+// MaxSearch were looked through.
+func (a *Archive) filtered(ctx context.Context, org feature.Org, q Query, sq store.PageQuery) (page Page, err error) {
 	sq.Limit = MaxPage
-	var page Page
-	for {
+	for read := 0; read < MaxSearch && len(page.Rows) < q.Limit && !page.Complete; read += MaxPage {
 		rows, complete, err := a.Store.Page(ctx, org, sq)
 		if err != nil {
 			return Page{}, err
@@ -75,26 +81,34 @@ func (a *Archive) filtered(ctx context.Context, org feature.Org, q Query, sq sto
 		if err != nil {
 			return Page{}, err
 		}
+		page.Complete = complete
 		if q.Backward {
 			page.Rows = append(more.Rows, page.Rows...)
 		} else {
 			page.Rows = append(page.Rows, more.Rows...)
 		}
-		if len(page.Rows) >= q.Limit || complete {
-			page.Complete = complete && len(page.Rows) <= q.Limit
-			if over := len(page.Rows) - q.Limit; over > 0 && q.Backward {
-				page.Rows = page.Rows[over:]
-			} else if over > 0 {
-				page.Rows = page.Rows[:q.Limit]
-			}
-			return page, nil
-		}
-		if q.Backward {
+		switch {
+		case len(rows) == 0:
+		case q.Backward:
 			sq.Before = rows[0].ID
-		} else {
+		default:
 			sq.After = rows[len(rows)-1].ID
 		}
 	}
+	if over := len(page.Rows) - q.Limit; over > 0 {
+		page.Complete = false
+		if q.Backward {
+			page.Rows = page.Rows[over:]
+		} else {
+			page.Rows = page.Rows[:q.Limit]
+		}
+	}
+	if len(page.Rows) == 0 && !page.Complete {
+		if page.Reached = stanza.ArchiveID(sq.After); q.Backward {
+			page.Reached = stanza.ArchiveID(sq.Before)
+		}
+	}
+	return page, nil
 }
 
 func (a *Archive) byIDs(ctx context.Context, org feature.Org, q Query) (Page, error) {

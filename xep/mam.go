@@ -200,7 +200,7 @@ func (m *mam) page(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 		return archive.Page{}, err
 	}
 	if q.count {
-		return archive.Page{Complete: len(page.Rows) == 0}, nil
+		return archive.Page{Complete: page.Complete && len(page.Rows) == 0}, nil
 	}
 	return mamCut(page, q.Backward, int(m.host.Board.Dial("session.mailbox").Int(c.Org)/8)), nil
 }
@@ -323,7 +323,9 @@ func mamResult(s *session.Session, q *mamQuery, r *archive.Row) *stanza.Wire {
 	return r.Stanza.Wrap(b, []byte("</forwarded></result></message>"))
 }
 
-// mamFin ends the results. How many there are in all nobody counts.
+// mamFin ends the results. How many there are in all nobody counts. A search
+// that has found nothing so far tells the message it has come to, as if it were
+// the page: from there the client goes on.
 func mamFin(p archive.Page) []byte {
 	x := new(stanza.XML)
 	x.Start("fin", "xmlns", nsMAM)
@@ -331,8 +333,12 @@ func mamFin(p archive.Page) []byte {
 		x.Attr("complete", "true")
 	}
 	x.Start("set", "xmlns", nsMAMRSM)
+	first, last := p.Reached, p.Reached
 	if n := len(p.Rows); n > 0 {
-		x.Element("first", archive.FormatID(p.Rows[0].ID)).Element("last", archive.FormatID(p.Rows[n-1].ID))
+		first, last = p.Rows[0].ID, p.Rows[n-1].ID
+	}
+	if !first.IsZero() {
+		x.Element("first", archive.FormatID(first)).Element("last", archive.FormatID(last))
 	}
 	return x.End().End().Bytes()
 }

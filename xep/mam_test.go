@@ -168,6 +168,54 @@ func TestMAMPages(t *testing.T) {
 	amy.wantResult("get", "", "<query xmlns='urn:xmpp:mam:2'/>", "<field type='list-multi' var='ids'><validate ")
 }
 
+// TestMAMOfOneResource: among many messages those of one resource are found by
+// several requests, each of which reads a bounded number of rows and says how
+// to go on.
+func TestMAMOfOneResource(t *testing.T) {
+	h := newHouse(t)
+	h.people("amy", "ben")
+	amy := h.connect("amy/home")
+	amy.write("ben@hug.example/x", "1", "2")
+	many := make([]string, 2*archive.MaxSearch)
+	for i := range many {
+		many[i] = "no"
+	}
+	amy.write("ben@hug.example", many...)
+	amy.write("ben@hug.example/x", "3", "4")
+	for _, c := range []struct {
+		way  string // where to go on
+		max  int
+		want []string
+	}{
+		{"after", 9, []string{"1 2", "", "", "3 4 ."}},
+		{"before", 9, []string{"3 4", "", "", "1 2 ."}},
+		{"after", 2, []string{"1 2", "", "", "3 4 ."}},
+		{"before", 1, []string{"4", "3", "", "", "2", "1 ."}},
+	} {
+		next, got := "", []string(nil)
+		for range 2 * len(c.want) {
+			page := amy.page(mamForm(map[string]string{"with": "ben@hug.example/x"}, fmt.Sprintf("<max>%d</max><%s>%s</%[2]s>", c.max, c.way, next)))
+			got = append(got, page.String())
+			if page.complete {
+				break
+			}
+			if next = page.last; c.way == "before" {
+				next = page.first
+			}
+			if next == "" {
+				t.Fatalf("%s: a page that is not complete does not say how to go on", c.way)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s by %d: want %q, got %q", c.way, c.max, c.want, got)
+		}
+	}
+	// Whether there is any at all cannot be said after so many others.
+	if got := amy.page(mamForm(map[string]string{"with": "ben@hug.example/y"}, "<max>0</max>")); got.complete {
+		t.Error("not everything was looked through")
+	}
+}
+
 func mustID(t *testing.T, s string) stanza.ArchiveID {
 	t.Helper()
 	id, ok := archive.ParseID(s)
