@@ -206,7 +206,7 @@ func TestOrder(t *testing.T) {
 // acknowledgement for as long as it takes.
 func TestWait(t *testing.T) {
 	s := newShelf(t)
-	s.check(s.board.Set("archive.wait", 0, 1, 1))
+	s.check(s.board.Set("archive.wait", feature.Scope{}, 1, 1))
 	release := s.stick()
 	s.check(s.Append(s.message("1", true, "")))
 	s.wait("1", func() bool { return len(s.delivered) == 1 })
@@ -244,7 +244,7 @@ func TestWait(t *testing.T) {
 func TestBacklog(t *testing.T) {
 	s := newShelf(t)
 	size := s.message("0", true, "").Wire.Len()
-	s.check(s.board.Set("archive.backlog", 0, int64(10*size), 1))
+	s.check(s.board.Set("archive.backlog", feature.Scope{}, int64(10*size), 1))
 	release := s.stick()
 	taken := 0
 	for {

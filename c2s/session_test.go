@@ -3,6 +3,7 @@ package c2s_test
 import (
 	"context"
 	"fmt"
+	"github.com/bearhug/bearhug/feature"
 	"runtime"
 	"strings"
 	"testing"
@@ -199,7 +200,7 @@ func TestUnacknowledged(t *testing.T) {
 func TestTooManySessions(t *testing.T) {
 	h := newHouse(t)
 	h.people([]string{"ada"})
-	if err := h.router.Board.Set("session.streams", 0, 3, 1); err != nil {
+	if err := h.router.Board.Set("session.streams", feature.Scope{}, 3, 1); err != nil {
 		t.Fatal(err)
 	}
 	stay := h.dial()

@@ -5,10 +5,10 @@
 //
 // A [Board] belongs to one node object; three nodes in one test have three
 // boards. Features are declared while the node is put together and are never
-// taken away. A setting (a switch or a dial) has a value for the whole server
-// and, where an organisation differs, a value for that organisation; the value
-// of the organisation wins. An [Account] exists per (feature, organisation)
-// and is made when it is first asked for.
+// taken away. A setting (a switch, a level or a dial) has a value for the whole
+// server and, where an organisation or a shared group differs, a value for
+// that [Scope]; the narrower scope wins. An [Account] exists per (feature,
+// organisation) and is made when it is first asked for.
 //
 // # Locks
 //
@@ -22,7 +22,6 @@ package feature
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -46,59 +45,17 @@ var (
 	ErrUnknown    = errors.New("unknown lever")
 	ErrRange      = errors.New("value out of range")
 	ErrNoSwitch   = errors.New("feature has no switch")
+	ErrReach      = errors.New("out of the lever's reach")
 	ErrDuplicate  = errors.New("declared twice")
 	ErrBadName    = errors.New("bad name")
 	ErrTooMany    = errors.New("too many features")
 	ErrBadDefault = errors.New("default out of range")
 )
 
-// Lever describes a dial of a feature. Name is "feature.dial", such as
-// "archive.wait"; Unit is for people ("ms", "bytes", "" for a bare number).
-// Min ≤ Default ≤ Max.
-type Lever struct {
-	Name, Doc, Unit   string
-	Default, Min, Max int64
-}
-
-// Info says what a feature is, for documents and for the operator.
-type Info struct {
-	ID     ID
-	Name   string
-	Doc    string
-	Always bool // it has no switch
-	Off    bool // its switch is off by default
-	Levers []Lever
-}
-
-// setting is the value of a switch or a dial, never changed once published.
-type setting struct {
-	server int64
-	orgs   map[Org]int64 // nil when no organisation differs
-}
-
-// Dial is a number that an operator turns while the server runs.
-type Dial struct {
-	Lever
-	now      atomic.Pointer[setting]
-	versions map[Org]uint64 // greatest version seen; guarded by Board.mu
-}
-
-// Int is the dial's value for org: one atomic load, and one look-up in a map
-// when some organisation differs from the server.
-func (d *Dial) Int(org Org) int64 {
-	s := d.now.Load()
-	if s.orgs != nil {
-		if v, ok := s.orgs[org]; ok {
-			return v
-		}
-	}
-	return s.server
-}
-
 // declared is one feature of a board.
 type declared struct {
 	info Info
-	sw   Dial // the switch as a dial of 0 and 1; unused when info.Always
+	main Dial // the switch or the levels; unused when info.Main is nil
 }
 
 // Board keeps the features of one node: their switches, dials and accounts.
@@ -115,7 +72,7 @@ type Board struct {
 	notify sync.Mutex // one run of changed at a time
 }
 
-// NewBoard makes a board that knows the feature "server" only.
+// NewBoard makes a board that knows the features "server" and "ledger" only.
 func NewBoard() *Board {
 	b := &Board{byName: map[string]*declared{}, dials: map[string]*Dial{}}
 	b.features.Store(&[]*declared{})
@@ -125,6 +82,7 @@ func NewBoard() *Board {
 		panic(err) // impossible: the board is empty
 	}
 	b.Account(Server, 0) // number 0
+	b.Ledger.declare()
 	return b
 }
 
@@ -141,6 +99,16 @@ func (b *Board) DeclareAlways(name, doc string, levers ...Lever) (ID, error) {
 	return b.declare(Info{Name: name, Doc: doc, Always: true, Levers: levers})
 }
 
+// DeclareLevels adds a feature that is not on or off but at one of some levels:
+// main, named as the feature, has Values. It is on at every level; what they
+// mean is its own matter, it reads them by [Board.Dial].
+func (b *Board) DeclareLevels(main Lever, levers ...Lever) (ID, error) {
+	if len(main.Values) < 2 {
+		return 0, fmt.Errorf("declare feature %q: %w: levels have names, at least two", main.Name, ErrBadName)
+	}
+	return b.declare(Info{Name: main.Name, Doc: main.Doc, Always: true, Main: &main, Levers: levers})
+}
+
 func (b *Board) declare(in Info) (ID, error) {
 	if !word(in.Name) {
 		return 0, fmt.Errorf("declare feature %q: %w: want a-z, 0-9 and inner hyphens", in.Name, ErrBadName)
@@ -154,19 +122,18 @@ func (b *Board) declare(in Info) (ID, error) {
 	if b.byName[in.Name] != nil {
 		return 0, fmt.Errorf("declare feature %q: %w", in.Name, ErrDuplicate)
 	}
-	if err := checkLevers(in); err != nil {
-		return 0, fmt.Errorf("declare feature %q: %w", in.Name, err)
-	}
 	in.ID = ID(len(old))
 	in.Levers = append([]Lever(nil), in.Levers...)
+	if in.Main == nil && !in.Always {
+		in.Main = switchOf(in)
+	}
+	if err := checkLevers(&in); err != nil {
+		return 0, fmt.Errorf("declare feature %q: %w", in.Name, err)
+	}
 	f := &declared{info: in}
-	if !in.Always {
-		on := int64(1)
-		if in.Off {
-			on = 0
-		}
-		f.sw.init(Lever{Name: in.Name, Doc: in.Doc, Default: on, Min: 0, Max: 1})
-		b.dials[in.Name] = &f.sw
+	if in.Main != nil {
+		f.main.init(*in.Main)
+		b.dials[in.Name] = &f.main
 	}
 	for _, l := range in.Levers {
 		d := &Dial{}
@@ -177,30 +144,6 @@ func (b *Board) declare(in Info) (ID, error) {
 	list := append(old, f)
 	b.features.Store(&list)
 	return in.ID, nil
-}
-
-func (d *Dial) init(l Lever) {
-	d.Lever = l
-	d.versions = map[Org]uint64{}
-	d.now.Store(&setting{server: l.Default})
-}
-
-func checkLevers(in Info) error {
-	seen := map[string]bool{}
-	for _, l := range in.Levers {
-		dial, ok := strings.CutPrefix(l.Name, in.Name+".")
-		if !ok || !word(dial) {
-			return fmt.Errorf("dial %q: %w: want %q and a word of a-z, 0-9 and inner hyphens", l.Name, ErrBadName, in.Name+".")
-		}
-		if seen[l.Name] {
-			return fmt.Errorf("dial %q: %w", l.Name, ErrDuplicate)
-		}
-		seen[l.Name] = true
-		if l.Default < l.Min || l.Default > l.Max {
-			return fmt.Errorf("dial %q: %w: %d is not in %d..%d", l.Name, ErrBadDefault, l.Default, l.Min, l.Max)
-		}
-	}
-	return nil
 }
 
 // word reports whether s is lower-case letters, digits and inner hyphens.
@@ -226,7 +169,7 @@ func (b *Board) On(f ID, org Org) bool {
 		return false
 	}
 	d := list[f]
-	return d.info.Always || d.sw.Int(org) != 0
+	return d.info.Always || d.main.Int(org) != 0
 }
 
 // Lookup finds a feature by its name.
@@ -260,108 +203,6 @@ func (b *Board) Dial(name string) *Dial {
 		panic("feature: " + err.Error())
 	}
 	return d
-}
-
-// Set gives a switch (named as its feature; 0 is off, 1 is on) or a dial a
-// value for one organisation, or for the server when org is 0. A version not
-// above the one already applied to (name, org) is ignored without error, for
-// it is old news; version 0 is always applied. Errors: a name that does not
-// exist (with the one that was meant), a value out of range, a feature without
-// a switch.
-func (b *Board) Set(name string, org Org, value int64, version uint64) error {
-	b.mu.Lock()
-	changed, err := b.set(name, org, value, version)
-	b.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("set %s: %w", name, err)
-	}
-	if changed {
-		b.tell()
-	}
-	return nil
-}
-
-func (b *Board) set(name string, org Org, value int64, version uint64) (changed bool, err error) {
-	d, err := b.find(name)
-	if err != nil {
-		return false, err
-	}
-	if value < d.Min || value > d.Max {
-		return false, fmt.Errorf("%w: %d is not in %d..%d", ErrRange, value, d.Min, d.Max)
-	}
-	if !d.news(org, version) {
-		return false, nil
-	}
-	old := d.now.Load()
-	if org == 0 {
-		d.now.Store(&setting{server: value, orgs: old.orgs})
-		return old.server != value, nil
-	}
-	was, had := old.orgs[org]
-	orgs := make(map[Org]int64, len(old.orgs)+1)
-	for k, v := range old.orgs {
-		orgs[k] = v
-	}
-	orgs[org] = value
-	d.now.Store(&setting{server: old.server, orgs: orgs})
-	return !had || was != value, nil
-}
-
-// Reset takes back what Set did: the server gets the default again, an
-// organisation the server's value. Versions count as in Set.
-func (b *Board) Reset(name string, org Org, version uint64) error {
-	b.mu.Lock()
-	changed, err := b.reset(name, org, version)
-	b.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("reset %s: %w", name, err)
-	}
-	if changed {
-		b.tell()
-	}
-	return nil
-}
-
-func (b *Board) reset(name string, org Org, version uint64) (changed bool, err error) {
-	d, err := b.find(name)
-	if err != nil {
-		return false, err
-	}
-	if !d.news(org, version) {
-		return false, nil
-	}
-	old := d.now.Load()
-	if org == 0 {
-		d.now.Store(&setting{server: d.Default, orgs: old.orgs})
-		return old.server != d.Default, nil
-	}
-	if _, had := old.orgs[org]; !had {
-		return false, nil
-	}
-	var orgs map[Org]int64 // stays nil when nobody differs any more
-	for k, v := range old.orgs {
-		if k == org {
-			continue
-		}
-		if orgs == nil {
-			orgs = make(map[Org]int64, len(old.orgs)-1)
-		}
-		orgs[k] = v
-	}
-	d.now.Store(&setting{server: old.server, orgs: orgs})
-	return true, nil
-}
-
-// news notes version and reports whether it is newer than what was applied.
-func (d *Dial) news(org Org, version uint64) bool {
-	if version == 0 {
-		return true
-	}
-	if version <= d.versions[org] {
-		return false
-	}
-	d.versions[org] = version
-	return true
 }
 
 // find is called under mu. Its errors say which name was meant.

@@ -47,7 +47,7 @@ func TestSwitch(t *testing.T) {
 
 	set := func(name string, org feature.Org, v int64) {
 		t.Helper()
-		if err := b.Set(name, org, v, 0); err != nil {
+		if err := b.Set(name, feature.Scope{Org: org}, v, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,11 +58,11 @@ func TestSwitch(t *testing.T) {
 	check(on, 8, false)
 	set("carbons", 7, 1)
 	check(on, 7, true) // the organisation wins over the server
-	if err := b.Reset("carbons", 7, 0); err != nil {
+	if err := b.Reset("carbons", feature.Scope{Org: 7}, 0); err != nil {
 		t.Fatal(err)
 	}
 	check(on, 7, false)
-	if err := b.Reset("carbons", 0, 0); err != nil {
+	if err := b.Reset("carbons", feature.Scope{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	check(on, 7, true)
@@ -75,10 +75,10 @@ func TestDial(t *testing.T) {
 	if d.Int(0) != 250 || d.Int(9) != 250 || d.Unit != "ms" {
 		t.Fatalf("defaults: %d %d %q", d.Int(0), d.Int(9), d.Unit)
 	}
-	if err := b.Set("archive.wait", 9, 10, 0); err != nil {
+	if err := b.Set("archive.wait", feature.Scope{Org: 9}, 10, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Set("archive.wait", 0, 300, 0); err != nil {
+	if err := b.Set("archive.wait", feature.Scope{}, 300, 0); err != nil {
 		t.Fatal(err)
 	}
 	if d.Int(0) != 300 || d.Int(9) != 10 || d.Int(10) != 300 {
@@ -110,12 +110,12 @@ func TestSetErrors(t *testing.T) {
 		{"carbons", 2, feature.ErrRange, "2 is not in 0..1"},
 		{"server", 0, feature.ErrNoSwitch, "server is always on"},
 	} {
-		err := b.Set(c.name, 0, c.value, 0)
+		err := b.Set(c.name, feature.Scope{}, c.value, 0)
 		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s = %d: %v; want %v saying %q", c.name, c.value, err, c.is, c.says)
 		}
 	}
-	if err := b.Reset("carbon", 0, 0); !errors.Is(err, feature.ErrUnknown) {
+	if err := b.Reset("carbon", feature.Scope{}, 0); !errors.Is(err, feature.ErrUnknown) {
 		t.Errorf("reset: %v", err)
 	}
 }
@@ -151,7 +151,7 @@ func TestVersions(t *testing.T) {
 	b.OnChange(func() { calls++ })
 	step := func(org feature.Org, value int64, version uint64, want bool, wantCalls int) {
 		t.Helper()
-		if err := b.Set("carbons", org, value, version); err != nil {
+		if err := b.Set("carbons", feature.Scope{Org: org}, value, version); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.On(f, org); got != want || calls != wantCalls {
@@ -163,10 +163,10 @@ func TestVersions(t *testing.T) {
 	step(3, 1, 4, false, 1) // old news
 	step(4, 0, 4, false, 2) // versions are per organisation
 	step(3, 0, 6, false, 2) // newer, but nothing changes
-	if err := b.Reset("carbons", 3, 6); err != nil || b.On(f, 3) {
+	if err := b.Reset("carbons", feature.Scope{Org: 3}, 6); err != nil || b.On(f, 3) {
 		t.Errorf("reset with an old version applied: %v", err)
 	}
-	if err := b.Reset("carbons", 3, 7); err != nil || !b.On(f, 3) || calls != 3 {
+	if err := b.Reset("carbons", feature.Scope{Org: 3}, 7); err != nil || !b.On(f, 3) || calls != 3 {
 		t.Errorf("reset: %v, on = %v, %d calls", err, b.On(f, 3), calls)
 	}
 	step(3, 0, 7, true, 3) // a reset keeps its version
@@ -176,45 +176,59 @@ func TestVersions(t *testing.T) {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := feature.NewBoard()
-		if _, err := b.Declare("archive", "", false, wait("archive.wait")); err != nil {
+		lever := wait("archive.wait")
+		lever.Reach = feature.PerGroup
+		if _, err := b.Declare("archive", "", false, lever); err != nil {
 			t.Fatal(err)
 		}
 		d := b.Dial("archive.wait")
-		values, versions := map[feature.Org]int64{}, map[feature.Org]uint64{}
+		values, versions := map[feature.Scope]int64{}, map[feature.Scope]uint64{}
+		scope := func(t *rapid.T) (at feature.Scope) {
+			if at.Org = feature.Org(rapid.IntRange(0, 3).Draw(t, "org")); at.Org > 0 {
+				at.Group = rapid.Uint64Range(0, 3).Draw(t, "group")
+			}
+			return at
+		}
+		find := func(scopes ...feature.Scope) int64 {
+			for _, at := range scopes {
+				if v, ok := values[at]; ok {
+					return v
+				}
+			}
+			return 250
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"set": func(t *rapid.T) {
-				org, v := feature.Org(rapid.IntRange(0, 4).Draw(t, "org")), rapid.Int64Range(0, 10000).Draw(t, "value")
+				at, v := scope(t), rapid.Int64Range(0, 10000).Draw(t, "value")
 				ver := rapid.Uint64Range(1, 20).Draw(t, "version")
-				if err := b.Set("archive.wait", org, v, ver); err != nil {
+				if err := b.Set("archive.wait", at, v, ver); err != nil {
 					t.Fatal(err)
 				}
-				if ver > versions[org] {
-					values[org], versions[org] = v, ver
+				if ver > versions[at] {
+					values[at], versions[at] = v, ver
 				}
 			},
 			"reset": func(t *rapid.T) {
-				org := feature.Org(rapid.IntRange(0, 4).Draw(t, "org"))
+				at := scope(t)
 				ver := rapid.Uint64Range(1, 20).Draw(t, "version")
-				if err := b.Reset("archive.wait", org, ver); err != nil {
+				if err := b.Reset("archive.wait", at, ver); err != nil {
 					t.Fatal(err)
 				}
-				if ver > versions[org] {
-					delete(values, org)
-					versions[org] = ver
+				if ver > versions[at] {
+					delete(values, at)
+					versions[at] = ver
 				}
 			},
 			"": func(t *rapid.T) {
-				server, ok := values[0]
-				if !ok {
-					server = 250
-				}
-				for org := feature.Org(0); org < 6; org++ {
-					want, ok := values[org]
-					if !ok {
-						want = server
-					}
-					if got := d.Int(org); got != want {
+				for org := feature.Org(0); org < 5; org++ {
+					own := feature.Scope{Org: org}
+					if got, want := d.Int(org), find(own, feature.Scope{}); got != want {
 						t.Fatalf("org %d: %d, want %d", org, got, want)
+					}
+					for group := uint64(0); group < 5; group++ {
+						if got, want := d.Group(org, group), find(feature.Scope{Org: org, Group: group}, own, feature.Scope{}); got != want {
+							t.Fatalf("group %d of %d: %d, want %d", group, org, got, want)
+						}
 					}
 				}
 			},
@@ -308,10 +322,10 @@ func TestChangeWhileReading(t *testing.T) {
 		})
 	}
 	for i := range int64(1000) {
-		if err := b.Set("carbons.wait", feature.Org(i%5), i, 0); err != nil {
+		if err := b.Set("carbons.wait", feature.Scope{Org: feature.Org(i % 5)}, i, 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Set("carbons", 2, i%2, 0); err != nil {
+		if err := b.Set("carbons", feature.Scope{Org: 2}, i%2, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -319,30 +333,6 @@ func TestChangeWhileReading(t *testing.T) {
 	wg.Wait()
 	if seen.Load() != d.Int(2) {
 		t.Errorf("callback saw %d last, the dial is %d", seen.Load(), d.Int(2))
-	}
-}
-
-func TestMeter(t *testing.T) {
-	b := feature.NewBoard()
-	a := b.Account(declare(t, b, "carbons", false), 1)
-	sink, sampled := 0, 0
-	for a.CPU.Load() == 0 && a.Calls.Load() < 1e6 {
-		m := a.Meter()
-		for i := range 1000 {
-			sink += i
-		}
-		if m.Sampled() {
-			sampled++
-		} else if m.Stop() != 0 {
-			t.Fatal("a span that is not sampled has no time")
-		}
-		m.Stop()
-	}
-	if sampled == 0 || a.CPU.Load() <= 0 {
-		t.Errorf("%d calls, %d sampled, CPU %d (%d)", a.Calls.Load(), sampled, a.CPU.Load(), sink)
-	}
-	if m := feature.Sample(); m.Stop() < 0 {
-		t.Error("negative time")
 	}
 }
 
@@ -362,7 +352,7 @@ func TestFeatures(t *testing.T) {
 	b := feature.NewBoard()
 	id := declare(t, b, "register", true, wait("register.wait"))
 	list := b.Features()
-	if len(list) != 2 || !list[0].Always || list[id].Name != "register" || !list[id].Off || len(list[id].Levers) != 1 {
+	if len(list) != 3 || !list[0].Always || list[id].Name != "register" || !list[id].Off || len(list[id].Levers) != 1 {
 		t.Errorf("%+v", list)
 	}
 	if got, ok := b.Lookup("register"); !ok || got != id {
@@ -377,15 +367,16 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	b := feature.NewBoard()
 	f := declare(t, b, "carbons", false, wait("carbons.wait"))
 	d := b.Dial("carbons.wait")
-	if err := b.Set("carbons.wait", 1000, 7, 0); err != nil {
+	if err := b.Set("carbons.wait", feature.Scope{Org: 1000}, 7, 0); err != nil {
 		t.Fatal(err)
 	}
 	b.Account(f, 1000)
+	var sp feature.Span
 	if n := testing.AllocsPerRun(1000, func() {
 		b.On(f, 1000)
 		d.Int(1000)
-		m := b.ByNumber(b.Number(f, 1000)).Meter()
-		m.Stop()
+		sp.Begin(b.ByNumber(b.Number(f, 1000)))
+		sp.End()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -416,11 +407,12 @@ func BenchmarkAccount(b *testing.B) {
 	}
 }
 
-func BenchmarkMeter(b *testing.B) {
+func BenchmarkSpan(b *testing.B) {
 	board := feature.NewBoard()
 	a := board.Account(declare(b, board, "carbons", false), 5)
+	var sp feature.Span
 	for b.Loop() {
-		m := a.Meter()
-		m.Stop()
+		sp.Begin(a)
+		sp.End()
 	}
 }

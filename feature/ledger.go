@@ -11,10 +11,11 @@ const maxOrgs = 1 << 20
 
 // Account holds what one feature has cost for one organisation since the
 // start: counters that the four walls of the house add to. Times are
-// nanoseconds, sizes bytes. CPU is an estimate (see Meter).
+// nanoseconds, sizes bytes.
 type Account struct {
 	Calls        atomic.Int64 // hooks, handlers and requests run
-	CPU          atomic.Int64 // thread time, ns
+	CPU          atomic.Int64 // thread time, ns, an estimate (see Span)
+	Sent         atomic.Int64 // the part of CPU for what is sent to many: fan-out and writing
 	BytesIn      atomic.Int64 // read from clients
 	BytesOut     atomic.Int64 // written to clients
 	ClusterBytes atomic.Int64 // sent to other nodes
@@ -23,10 +24,11 @@ type Account struct {
 	SQLTime      atomic.Int64 // ns inside the database driver
 	Wait         atomic.Int64 // ns waited for a connection or a writer's turn
 
+	ledger  *Ledger
 	feature ID
 	org     Org
 	number  uint32
-	_       [40]byte // two cache lines: neighbours do not slow each other
+	_       [28]byte // two cache lines: neighbours do not slow each other
 }
 
 // Feature is the feature that pays.
@@ -43,8 +45,54 @@ type Row struct {
 	Feature string
 	Org     Org
 
-	Calls, CPU, BytesIn, BytesOut, ClusterBytes int64
-	Statements, Rows, SQLTime, Wait             int64
+	Calls, CPU, Sent, BytesIn, BytesOut, ClusterBytes int64
+	Statements, Rows, SQLTime, Wait                   int64
+}
+
+// Add adds the counters of other.
+func (r *Row) Add(other *Row) { r.add(other, 1) }
+
+// Sub takes the counters of other away.
+func (r *Row) Sub(other *Row) { r.add(other, -1) }
+
+func (r *Row) add(o *Row, sign int64) {
+	r.Calls += sign * o.Calls
+	r.CPU += sign * o.CPU
+	r.Sent += sign * o.Sent
+	r.BytesIn += sign * o.BytesIn
+	r.BytesOut += sign * o.BytesOut
+	r.ClusterBytes += sign * o.ClusterBytes
+	r.Statements += sign * o.Statements
+	r.Rows += sign * o.Rows
+	r.SQLTime += sign * o.SQLTime
+	r.Wait += sign * o.Wait
+}
+
+// Zero reports whether nothing was counted.
+func (r *Row) Zero() bool { return *r == Row{Feature: r.Feature, Org: r.Org} }
+
+// Write adds CPU time for what is sent to others.
+func (a *Account) Write(ns int64) {
+	a.CPU.Add(ns)
+	a.Sent.Add(ns)
+}
+
+// declare adds the feature "ledger" and its dials.
+func (l *Ledger) declare() {
+	_, err := l.board.DeclareAlways("ledger", "what each feature costs: measuring and the rows of its history",
+		Lever{Name: "ledger.sample", Default: 64, Min: 0, Max: 1 << 16, Reach: ServerOnly,
+			Doc: "at most so many spans of work share one reading of the processor's clock; 0: none is measured"},
+		Lever{Name: "ledger.every", Unit: "s", Default: 60, Min: 1, Max: 3600, Reach: ServerOnly,
+			Doc: "how far apart the rows of the history are; dense ones tell sooner how costs grow"},
+		Lever{Name: "ledger.keep", Unit: "days", Default: 35, Min: 1, Max: 3650, Reach: ServerOnly,
+			Doc: "how long rows of the history are kept"})
+	if err != nil {
+		panic(err) // impossible: the board is empty
+	}
+	sample := l.board.Dial("ledger.sample")
+	apply := func() { l.limit(sample.Int(0)) }
+	apply()
+	l.board.OnChange(apply)
 }
 
 // page is 64 organisations' accounts of one feature.
@@ -54,6 +102,7 @@ type page [64]atomic.Pointer[Account]
 // steps of slices that are replaced when they grow, numbers by one.
 type Ledger struct {
 	board *Board
+	sampler
 
 	features atomic.Pointer[[]*atomic.Pointer[[]*page]] // by ID, then by Org/64
 	numbers  atomic.Pointer[[]*Account]                 // by Number, append-only
@@ -113,7 +162,7 @@ func (l *Ledger) open(f ID, org Org) *Account {
 	}
 	features[f].Store(&pages)
 	numbers := *l.numbers.Load()
-	a := &Account{feature: f, org: org, number: uint32(len(numbers))}
+	a := &Account{ledger: l, feature: f, org: org, number: uint32(len(numbers))}
 	numbers = append(numbers, a)
 	l.numbers.Store(&numbers)
 	pages[org/64][org%64].Store(a)
@@ -142,7 +191,7 @@ func (l *Ledger) Snapshot() []Row {
 	for i, a := range numbers {
 		rows[i] = Row{
 			Feature: l.board.Name(a.feature), Org: a.org,
-			Calls: a.Calls.Load(), CPU: a.CPU.Load(),
+			Calls: a.Calls.Load(), CPU: a.CPU.Load(), Sent: a.Sent.Load(),
 			BytesIn: a.BytesIn.Load(), BytesOut: a.BytesOut.Load(),
 			ClusterBytes: a.ClusterBytes.Load(),
 			Statements:   a.Statements.Load(), Rows: a.Rows.Load(),

@@ -3,70 +3,164 @@ package feature
 import (
 	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// sampleEvery is how many spans of work share one reading of the clock.
-const sampleEvery = 64
+// How often the clock is read. A reading costs about a microsecond.
+const (
+	// fewest is the least that spans share one measurement: in a short run
+	// there are enough of them all the same.
+	fewest = 16
+	// window is how long measurements are counted before the rate is looked
+	// at again, and enough is how many of them in it are more than needed.
+	window = 100 * time.Millisecond
+	enough = 100
+)
 
-// Meter measures the CPU time of one span of work on one goroutine. One span
-// in 64, chosen at random, reads the thread's clock twice and counts 64-fold;
-// the others cost a random number. It is a value: no allocation.
+// A Span measures the CPU time of a stretch of work on one goroutine, and
+// whose it was: To says from where on the next account pays. So each moment is
+// charged once, however deep features call one another. One span in some is
+// measured, chosen at random before its work is known, and counts for all
+// (Ledger.rate); the others cost a random number. The zero Span is ready; a
+// nil one takes all calls and does nothing.
 //
-//	m := account.Meter()
-//	... work ...
-//	m.Stop()
-type Meter struct {
+//	var sp feature.Span
+//	sp.Begin(stream)
+//	before := sp.To(message)
+//	... route ...
+//	sp.To(before)
+//	sp.End()
+type Span struct {
 	account *Account
-	start   int64 // ns; 0 when this span is not sampled
+	last    int64 // thread clock at the last boundary; 0: not measured
+	weight  int64 // how many spans this one stands for
 }
 
-// Meter counts a call and begins a span that the account pays for.
-func (a *Account) Meter() Meter {
-	a.Calls.Add(1)
-	return Meter{account: a, start: sample()}
+// Begin starts a span that a pays for. The goroutine stays on its thread until
+// End, if the span is measured.
+func (sp *Span) Begin(a *Account) {
+	sp.account, sp.last = a, 0
+	if rate := a.ledger.rate.Load(); rate != 0 && (rate == 1 || rand.Uint32()%rate == 0) {
+		a.ledger.measured()
+		sp.start(int64(rate))
+	}
 }
 
-// Meter is a.Meter, for those who hold the board.
-func (b *Board) Meter(a *Account) Meter { return a.Meter() }
+// Whole starts a span that is measured for certain: for stretches so long,
+// a hundred microseconds and more, that reading the clock is nothing, and so
+// rare that one in many would say little.
+func (sp *Span) Whole(a *Account) {
+	sp.account, sp.last = a, 0
+	if a.ledger.rate.Load() != 0 {
+		sp.start(1)
+	}
+}
 
-// Sample begins a span that no account pays for yet: whoever shares it out
-// takes what Stop returns (a write of many stanzas, by their sizes).
-func Sample() Meter { return Meter{start: sample()} }
+func (sp *Span) start(weight int64) {
+	runtime.LockOSThread() // the clock belongs to the thread
+	if sp.last = threadTime(); sp.last == 0 {
+		runtime.UnlockOSThread()
+	}
+	sp.weight = weight
+}
 
-// Sampled reports whether Stop will return a time. The work of sharing out
+// Measured reports whether Take will return a time. The work of sharing out
 // can be left undone otherwise.
-func (m Meter) Sampled() bool { return m.start != 0 }
+func (sp *Span) Measured() bool { return sp != nil && sp.last != 0 }
 
-// Stop ends the span on the goroutine that began it, charges the account if
-// there is one, and returns the estimate in nanoseconds: 0 for a span that is
-// not sampled, 64 times what was measured for one that is.
-func (m Meter) Stop() int64 {
-	if m.start == 0 {
+// To charges what has passed to the account that paid until now and has a pay
+// from here on. It returns the one before, to go back to.
+func (sp *Span) To(a *Account) (before *Account) {
+	if sp == nil {
+		return nil
+	}
+	before = sp.account
+	if sp.last != 0 && before != a {
+		ns := sp.Take()
+		if before != nil {
+			before.CPU.Add(ns)
+		}
+	}
+	sp.account = a
+	return before
+}
+
+// Take returns the estimate of what has passed since the last boundary, in
+// nanoseconds, and charges nobody: whoever takes it shares it out. 0 when the
+// span is not measured.
+func (sp *Span) Take() int64 {
+	if sp == nil || sp.last == 0 {
 		return 0
 	}
-	ns := (threadTime() - m.start) * sampleEvery
-	runtime.UnlockOSThread()
-	if ns < 0 {
-		ns = 0
-	}
-	if m.account != nil {
-		m.account.CPU.Add(ns)
-	}
+	now := threadTime()
+	ns := max(now-sp.last, 0) * sp.weight
+	sp.last = now
 	return ns
 }
 
-func sample() int64 {
-	if rand.Uint32()%sampleEvery != 0 {
-		return 0
+// End ends the span on the goroutine that began it and charges the account
+// that pays at last. A span that has ended may begin again.
+func (sp *Span) End() {
+	if sp == nil || sp.last == 0 {
+		return
 	}
-	runtime.LockOSThread() // the clock belongs to the thread
-	if t := threadTime(); t > 0 {
-		return t
+	if ns := sp.Take(); sp.account != nil {
+		sp.account.CPU.Add(ns)
 	}
-	runtime.UnlockOSThread()
-	return 0
+	sp.Drop()
+}
+
+// Drop ends the span without a charge: what it measured was taken.
+func (sp *Span) Drop() {
+	if sp != nil && sp.last != 0 {
+		sp.last = 0
+		runtime.UnlockOSThread()
+	}
+}
+
+// sampler sets how many spans share one measurement: between fewest and the
+// dial ledger.sample, by what the last moments were like. The choice of a span
+// rests on what came before it, never on itself, and it counts by the rate it
+// was chosen at: so the sum is right on average whatever comes in bursts.
+type sampler struct {
+	rate  atomic.Uint32 // one span in so many; 0: none
+	most  atomic.Uint32 // the dial; 0: none
+	count atomic.Int32  // measured in this window
+	since atomic.Int64  // its begin, µs
+}
+
+// measured counts a measurement and looks at the rate now and then.
+func (s *sampler) measured() {
+	n := s.count.Add(1)
+	if n%16 != 0 {
+		return
+	}
+	now := time.Now().UnixMicro()
+	since := s.since.Load()
+	passed := now - since
+	if n < enough && passed < window.Microseconds() || !s.since.CompareAndSwap(since, now) {
+		return
+	}
+	s.count.Store(0)
+	rate, most := s.rate.Load(), s.most.Load()
+	next := rate
+	switch perWindow := int64(n) * window.Microseconds() / max(passed, 1); {
+	case perWindow >= enough:
+		next = min(rate*2, most)
+	case perWindow < enough/4:
+		next = max(rate/2, min(fewest, most))
+	}
+	s.rate.CompareAndSwap(rate, next) // a dial that was turned meanwhile wins
+}
+
+// limit takes over the dial.
+func (s *sampler) limit(most int64) {
+	if old := s.most.Swap(uint32(most)); old != uint32(most) {
+		s.rate.Store(uint32(min(fewest, most)))
+	}
 }
 
 // threadTime is the CPU time of the calling thread in nanoseconds.

@@ -186,7 +186,7 @@ func (n *Node) applyLevers(ctx context.Context) error {
 		if r.Reset || !r.Until.IsZero() && r.Until.Before(time.Now()) {
 			continue
 		}
-		if err := n.Board.Set(r.Name, r.Org, r.Value, r.Version); err != nil {
+		if err := n.Board.Set(r.Name, feature.Scope{Org: r.Org}, r.Value, r.Version); err != nil {
 			n.Log.Warn("lever in the store is not applied", "lever", r.Name, "err", err)
 		}
 	}

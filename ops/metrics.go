@@ -118,16 +118,7 @@ func (m *Metrics) ledger(b *feature.Board) {
 		total[f.Name] = &feature.Row{}
 	}
 	for _, r := range b.Snapshot() {
-		t := total[r.Feature]
-		t.Calls += r.Calls
-		t.CPU += r.CPU
-		t.BytesIn += r.BytesIn
-		t.BytesOut += r.BytesOut
-		t.ClusterBytes += r.ClusterBytes
-		t.Statements += r.Statements
-		t.Rows += r.Rows
-		t.SQLTime += r.SQLTime
-		t.Wait += r.Wait
+		total[r.Feature].Add(&r)
 	}
 	for _, f := range b.Features() {
 		t := total[f.Name]
@@ -136,7 +127,7 @@ func (m *Metrics) ledger(b *feature.Board) {
 			m.Counter(prefix+"_"+what+"_total", f.Name+": "+help, v)
 		}
 		each("calls", "hooks and handlers run", float64(t.Calls))
-		each("cpu_seconds", "processor time, sampled 1 in 64", seconds(t.CPU))
+		each("cpu_seconds", "processor time, estimated from samples", seconds(t.CPU))
 		each("in_bytes", "bytes from clients", float64(t.BytesIn))
 		each("out_bytes", "bytes to clients", float64(t.BytesOut))
 		each("cluster_bytes", "bytes to other nodes", float64(t.ClusterBytes))

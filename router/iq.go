@@ -75,9 +75,7 @@ func (r *Router) request(c *Ctx, t *table, st *stanza.Stanza, payload stanza.Ele
 	default:
 		return stanza.ServiceUnavailable("")
 	}
-	m := e.account.Meter()
-	defer m.Stop()
-	c.number = e.account.Number()
+	defer c.Span.To(c.pays(e.account))
 	return e.Func(c, st)
 }
 

@@ -258,8 +258,7 @@ func (r *Router) missed(t *table, e *envelope) {
 	if len(t.missed) > 0 {
 		c := Ctx{Host: r.Host, Context: context.Background(), Account: a.Account, Org: e.Org, Domain: e.dest.Domain()}
 		for i := range t.missed {
-			c.number = t.missed[i].account.Number()
-			t.missed[i].f(&c, a)
+			t.missed[i].run(&c, a)
 		}
 	}
 	if e.logged() {

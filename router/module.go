@@ -117,6 +117,7 @@ type Ctx struct {
 	Account *presence.Account // the sender's
 	Org     feature.Org
 	Domain  string
+	Span    *feature.Span // measures whose work is under way; may be nil
 
 	// Target is, in an IQ handler for accounts, the account it is addressed to.
 	Target *presence.Account
@@ -162,6 +163,9 @@ func (c *Ctx) Fail(st *stanza.Stanza, err error) {
 	if w := stanza.Reply(st, from, e); w != nil {
 		w.Number = c.number
 		c.Session.Send(w)
+		if st.Kind == stanza.Message {
+			c.Session.Answered()
+		}
 	}
 }
 

@@ -99,7 +99,9 @@ func (r *Router) declare() (err error) {
 	}
 	r.features.message = add("message", "RFC 6121 §5, §8.5: routes messages to resources")
 	r.features.iq = add("iq", "RFC 6120 §8.2.3: routes requests between resources")
-	r.features.presence = add("presence", "RFC 6121 §3, §4: presence and subscriptions")
+	if err == nil {
+		r.features.presence, err = r.Board.DeclareLevels(presenceLevels())
+	}
 	r.features.roster = add("rosters", "RFC 6121 §2: pushes of roster changes")
 	r.features.archive = add("archive", "the message log: durable before it is acknowledged",
 		feature.Lever{Name: "archive.wait", Unit: "ms", Default: 250, Min: 1, Max: 60000,
@@ -117,6 +119,16 @@ func (r *Router) declare() (err error) {
 		feature.Lever{Name: "session.streams", Default: 50, Min: 1, Max: 10000,
 			Doc: "how many sessions one account may have"})
 	return err
+}
+
+// presenceLevels is the lever of presence: how much of it is told to others.
+func presenceLevels() feature.Lever {
+	return feature.Lever{
+		Name: "presence", Values: []string{"full", "visible", "coarse", "off"}, Reach: feature.PerGroup,
+		Doc: "RFC 6121 §3, §4: presence and subscriptions; told to all who may see it, to those who have it on their screen, " +
+			"now and then as last seen, or to nobody",
+		Saves: []feature.Saving{{Feature: "presence", Sent: true, Shares: []float64{0, 0.9, 0.98, 1}}},
+	}
 }
 
 // Use adds the modules, in the order in which a stanza meets them, and makes
@@ -221,13 +233,13 @@ func (r *Router) Route(c *Ctx, st *stanza.Stanza) error {
 	var err error
 	switch st.Kind {
 	case stanza.Message:
-		c.number = r.Board.Number(r.features.message, c.Org)
+		c.pays(r.Board.Account(r.features.message, c.Org))
 		err = r.message(c, t, st)
 	case stanza.Presence:
-		c.number = r.Board.Number(r.features.presence, c.Org)
+		c.pays(r.Board.Account(r.features.presence, c.Org))
 		err = r.presence(c, t, st)
 	case stanza.IQ:
-		c.number = r.Board.Number(r.features.iq, c.Org)
+		c.pays(r.Board.Account(r.features.iq, c.Org))
 		err = r.iq(c, t, st)
 	}
 	if err != nil {

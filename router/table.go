@@ -38,16 +38,23 @@ type iqEntry struct {
 	account *feature.Account
 }
 
+// pays has an account pay for what the context does from here on: it counts a
+// call, and its are the time and what is sent. It returns who paid before.
+func (c *Ctx) pays(a *feature.Account) (before *feature.Account) {
+	a.Calls.Add(1)
+	c.number = a.Number()
+	return c.Span.To(a)
+}
+
 type sentHook struct {
 	account *feature.Account
 	f       func(*Ctx, *stanza.Stanza) Verdict
 }
 
 func (h *sentHook) run(c *Ctx, st *stanza.Stanza) Verdict {
-	m := h.account.Meter()
-	c.number = h.account.Number()
+	before := c.pays(h.account)
 	v := h.f(c, st)
-	m.Stop()
+	c.Span.To(before)
 	return v
 }
 
@@ -57,10 +64,9 @@ type arrivedHook struct {
 }
 
 func (h *arrivedHook) run(c *Ctx, a *Arrival) Verdict {
-	m := h.account.Meter()
-	c.number = h.account.Number()
+	before := c.pays(h.account)
 	v := h.f(c, a)
-	m.Stop()
+	c.Span.To(before)
 	return v
 }
 
@@ -69,16 +75,21 @@ type missedHook struct {
 	f       func(*Ctx, *Arrival)
 }
 
+func (h *missedHook) run(c *Ctx, a *Arrival) {
+	before := c.pays(h.account)
+	h.f(c, a)
+	c.Span.To(before)
+}
+
 type boundHook struct {
 	account *feature.Account
 	f       func(*Ctx)
 }
 
 func (h *boundHook) run(c *Ctx) {
-	m := h.account.Meter()
-	c.number = h.account.Number()
+	before := c.pays(h.account)
 	h.f(c)
-	m.Stop()
+	c.Span.To(before)
 }
 
 // compile makes the tables anew from the switches as they stand.

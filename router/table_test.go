@@ -144,7 +144,7 @@ func TestSwitches(t *testing.T) {
 	}
 	set := func(org feature.Org, value int64, version uint64) {
 		t.Helper()
-		if err := h.Board.Set("q", org, value, version); err != nil {
+		if err := h.Board.Set("q", feature.Scope{Org: org}, value, version); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,7 +160,7 @@ func TestSwitches(t *testing.T) {
 	if !on(h.one) || on(h.two) {
 		t.Error("off for all but one")
 	}
-	if err := h.Board.Set("always", 0, 0, 4); err == nil {
+	if err := h.Board.Set("always", feature.Scope{}, 0, 4); err == nil {
 		t.Error("what has no switch was switched off")
 	}
 	before := h.Info(h.two)

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"github.com/bearhug/bearhug/feature"
 	"net"
 	"slices"
 	"strconv"
@@ -143,10 +144,10 @@ func TestResume(t *testing.T) {
 	poll := poller(t)
 	h := host(t)
 	h.Board.Dial("session.mailbox")
-	if err := h.Board.Set("session.mailbox", 0, 1<<20, 1); err != nil {
+	if err := h.Board.Set("session.mailbox", feature.Scope{}, 1<<20, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Board.Set("session.request", 0, 300, 2); err != nil {
+	if err := h.Board.Set("session.request", feature.Scope{}, 300, 2); err != nil {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(t *rapid.T) {

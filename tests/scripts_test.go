@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"github.com/bearhug/bearhug/feature"
 	"io"
 	"log/slog"
 	"os"
@@ -201,7 +202,7 @@ func (r *room) start() error {
 	}
 	r.node = n
 	// A slow disk must not change what a script sees: delivery waits for its commit, however long.
-	return n.Board.Set("archive.wait", 0, 60000, 0)
+	return n.Board.Set("archive.wait", feature.Scope{}, 60000, 0)
 }
 
 func (r *room) restart(ctx context.Context) error {

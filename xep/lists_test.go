@@ -2,6 +2,7 @@ package xep_test
 
 import (
 	"fmt"
+	"github.com/bearhug/bearhug/feature"
 	"strings"
 	"testing"
 )
@@ -79,7 +80,7 @@ func TestRosterLimit(t *testing.T) {
 	h := newHouse(t)
 	h.people("amy")
 	amy := h.connect("amy/home")
-	check(t, h.host.Board.Set("roster.items", 0, 2, 0))
+	check(t, h.host.Board.Set("roster.items", feature.Scope{}, 2, 0))
 	amy.wantResult("set", "", rosterSet("<item jid='a@hug.example'/>"), "")
 	amy.wantResult("set", "", rosterSet("<item jid='b@other.example'/>"), "")
 	amy.wantError("set", "", rosterSet("<item jid='c@hug.example'/>"), "policy-violation")
@@ -147,7 +148,7 @@ func TestBlockingLimit(t *testing.T) {
 	h := newHouse(t)
 	h.people("amy")
 	amy := h.connect("amy/home")
-	check(t, h.host.Board.Set("blocking.items", 0, 1, 0))
+	check(t, h.host.Board.Set("blocking.items", feature.Scope{}, 1, 0))
 	amy.wantResult("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='a.example'/></block>", "")
 	amy.wantError("set", "", "<block xmlns='urn:xmpp:blocking'><item jid='b.example'/></block>", "policy-violation")
 	amy.wantResult("get", "", "<blocklist xmlns='urn:xmpp:blocking'/>",
@@ -168,7 +169,7 @@ func TestVCard(t *testing.T) {
 	for _, p := range []*person{amy, ben} {
 		p.wantResult("get", "amy@"+domain, ask, "<FN>Amy &amp; co</FN><y:z/></vCard></iq>")
 	}
-	check(t, h.host.Board.Set("vcard.size", 0, 1024, 0))
+	check(t, h.host.Board.Set("vcard.size", feature.Scope{}, 1024, 0))
 	amy.wantError("set", "", "<vCard xmlns='vcard-temp'><FN>"+strings.Repeat("x", 1024)+"</FN></vCard>", "policy-violation")
 }
 
@@ -190,10 +191,10 @@ func TestPrivate(t *testing.T) {
 		amy.wantError(c.typ, c.to, private(c.inner), c.condition)
 	}
 	amy.wantResult("get", "", private("<a xmlns='urn:a'/>"), private("<a xmlns='urn:a'/>"))
-	amy.wantResult("set", "", private("<a xmlns='urn:a' k='&apos;'><b>one</b></a><p:a xmlns:p='urn:b'/>"), "")
+	amy.wantResult("set", "", private("<a xmlns='urn:a' k='&apos;'><b>one</b></a><p:a xmlns:p='urn:b'><p:b/></p:a>"), "")
 	amy.wantResult("get", "", private("<a xmlns='urn:a'/>"), private("<a xmlns='urn:a' k='&apos;'><b>one</b></a>"))
-	amy.wantResult("get", "", private("<a xmlns='urn:b'/>"), private("<p:a xmlns='jabber:iq:private' xmlns:p='urn:b'/>"))
-	check(t, h.host.Board.Set("private.size", 0, 1024, 0))
+	amy.wantResult("get", "", private("<a xmlns='urn:b'/>"), private("<p:a xmlns='jabber:iq:private' xmlns:p='urn:b'><p:b/></p:a>"))
+	check(t, h.host.Board.Set("private.size", feature.Scope{}, 1024, 0))
 	amy.wantError("set", "", private("<a xmlns='urn:a'>"+strings.Repeat("x", 1024)+"</a>"), "policy-violation")
 }
 

@@ -1,6 +1,7 @@
 package xep_test
 
 import (
+	"github.com/bearhug/bearhug/feature"
 	"strings"
 	"testing"
 	"time"
@@ -212,7 +213,7 @@ func TestRegister(t *testing.T) {
 	if _, ok := h.preAuth("get", "127.0.0.1", registerQuery("")); ok {
 		t.Fatal("it is off by default")
 	}
-	check(t, h.host.Board.Set("register", 0, 1, 0))
+	check(t, h.host.Board.Set("register", feature.Scope{}, 1, 0))
 	if got, _ := h.preAuth("get", "127.0.0.1", registerQuery("")); !strings.Contains(got, "<username/><password/>") {
 		t.Errorf("fields: %s", got)
 	}
@@ -268,7 +269,7 @@ func (h *house) verify(a *store.Account, password string) {
 
 func TestRegisterSignedIn(t *testing.T) {
 	h := newHouse(t)
-	check(t, h.host.Board.Set("register", 0, 1, 0))
+	check(t, h.host.Board.Set("register", feature.Scope{}, 1, 0))
 	h.people("amy", "ben")
 	h.befriend("amy", "ben")
 	amy, other, ben := h.connect("amy/home"), h.connect("amy/work"), h.connect("ben/den")

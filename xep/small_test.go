@@ -50,7 +50,7 @@ func TestScopedSessions(t *testing.T) {
 		{"set", "", "<prefs xmlns='urn:xmpp:mam:2' default='never'/>", false},
 		{"set", domain, "<query xmlns='jabber:iq:register'><remove/></query>", false},
 	} {
-		check(t, h.host.Board.Set("register", 0, 1, 0))
+		check(t, h.host.Board.Set("register", feature.Scope{}, 1, 0))
 		answer := amy.ask(c.typ, c.to, c.payload)
 		if refused := strings.Contains(answer, "<forbidden "); refused == c.allowed {
 			t.Errorf("%s %s %s: allowed %v, answered %s", c.typ, c.to, c.payload, c.allowed, answer)
@@ -153,7 +153,7 @@ func TestCaps(t *testing.T) {
 		return "<query xmlns='http://jabber.org/protocol/disco#info' node='" + node + "#" + ver + "'/>"
 	}
 	amy.wantResult("get", domain, query(before), "node='"+node+"#"+before+"'>")
-	check(t, h.host.Board.Set("carbons", h.org, 0, 0))
+	check(t, h.host.Board.Set("carbons", feature.Scope{Org: h.org}, 0, 0))
 	_, after := ver()
 	if after == before {
 		t.Error("the hash stays the same when a switch is moved")
@@ -163,7 +163,7 @@ func TestCaps(t *testing.T) {
 	if strings.Contains(got, "carbons") {
 		t.Error("what is off is announced")
 	}
-	check(t, h.host.Board.Set("carbons", h.org, 1, 0))
+	check(t, h.host.Board.Set("carbons", feature.Scope{Org: h.org}, 1, 0))
 	if _, again := ver(); again != before {
 		t.Error("the same answer has another hash")
 	}
@@ -186,7 +186,7 @@ func TestStreamFeatures(t *testing.T) {
 			t.Errorf("%s is not in %s", want, after)
 		}
 	}
-	check(t, h.host.Board.Set("register", 0, 1, 0))
+	check(t, h.host.Board.Set("register", feature.Scope{}, 1, 0))
 	if !strings.Contains(h.features(false), "<register xmlns='http://jabber.org/features/iq-register'/>") {
 		t.Errorf("registration is not offered: %s", h.features(false))
 	}
@@ -217,7 +217,7 @@ func TestAlways(t *testing.T) {
 		if m.Doc == "" {
 			t.Errorf("%s has no sentence", m.Name)
 		}
-		err := h.host.Board.Set(m.Name, feature.Org(0), 0, 0)
+		err := h.host.Board.Set(m.Name, feature.Scope{}, 0, 0)
 		if (err != nil) != m.Always {
 			t.Errorf("switching %s off: %v", m.Name, err)
 		}
