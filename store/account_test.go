@@ -256,7 +256,7 @@ func TestDeleteAccount(t *testing.T) {
 			}
 		}
 		for _, err := range []error{
-			s.SetVCard(ctx, org, id, []byte("v")), s.SetPrivate(ctx, org, id, "n", "m", []byte("p")),
+			s.SetVCard(ctx, org, id, []byte("v")), s.SetPrivate(ctx, org, id, []store.PrivateElement{{NS: "n", Name: "m", XML: []byte("p")}}, store.PrivateRoom{Elements: 1, Bytes: 1}),
 			s.Block(ctx, org, id, []string{"q"}), s.SaveLast(ctx, []store.Last{{Org: org, Owner: id, At: time.Now()}}),
 			s.DeleteAccount(ctx, org, "a"),
 		} {
@@ -492,11 +492,30 @@ func TestCards(t *testing.T) {
 		_, err = s.VCard(ctx, org, id)
 		gone(err)
 
-		ok(s.SetPrivate(ctx, org, id, "ns", "a", []byte("1")), s.SetPrivate(ctx, org, id, "ns", "b", []byte("2")), s.SetPrivate(ctx, org, id, "ns", "a", []byte("3")))
+		private := func(name, xml string, room store.PrivateRoom) error {
+			el := store.PrivateElement{NS: "ns", Name: name}
+			if xml != "" {
+				el.XML = []byte(xml)
+			}
+			return s.SetPrivate(ctx, org, id, []store.PrivateElement{el}, room)
+		}
+		room := store.PrivateRoom{Elements: 2, Bytes: 4}
+		ok(private("a", "1", room), private("b", "2", room), private("a", "333", room))
+		for _, err := range []error{
+			private("b", "22", room), // one byte too many
+			private("c", "5", room),  // one element too many
+			s.SetPrivate(ctx, org, id, []store.PrivateElement{{NS: "ns", Name: "a", XML: []byte("4")}, {NS: "ns", Name: "c", XML: []byte("4")}}, room),
+		} {
+			if !errors.Is(err, store.ErrNoRoom) {
+				t.Errorf("%v, want no room", err)
+			}
+		}
+		// What is over the bounds already may become less.
+		ok(private("a", "3", store.PrivateRoom{Elements: 1, Bytes: 1}))
 		if v, err := s.Private(ctx, org, id, "ns", "a"); err != nil || string(v) != "3" {
 			t.Errorf("%s %v", v, err)
 		}
-		ok(s.SetPrivate(ctx, org, id, "ns", "a", nil))
+		ok(private("a", "", room))
 		_, err = s.Private(ctx, org, id, "ns", "a")
 		gone(err)
 

@@ -125,21 +125,60 @@ func (s *Store) Private(ctx context.Context, org feature.Org, owner AccountID, n
 	return xml, nil
 }
 
-// SetPrivate keeps an element; nil removes it.
-func (s *Store) SetPrivate(ctx context.Context, org feature.Org, owner AccountID, ns, name string, xml []byte) (err error) {
-	hash := s.hash(ns + "\x00" + name)
-	if xml == nil {
-		err = s.db.Write(ctx, org, func(tx *db.Tx) error {
-			_, err := tx.ExecList("private-delete", []any{int64(owner)}, []any{hash})
+// PrivateElement is one element of private XML; without XML it is removed.
+type PrivateElement struct {
+	NS, Name string
+	XML      []byte
+}
+
+// PrivateRoom bounds the private XML of one account.
+type PrivateRoom struct {
+	Elements int64
+	Bytes    int64 // of all elements
+}
+
+// exceeds reports whether now is over the bounds and has not become smaller.
+func (room PrivateRoom) exceeds(before, now PrivateRoom) bool {
+	return now.Elements > room.Elements && now.Elements > before.Elements ||
+		now.Bytes > room.Bytes && now.Bytes > before.Bytes
+}
+
+// SetPrivate keeps or removes elements, all or none. ErrNoRoom.
+func (s *Store) SetPrivate(ctx context.Context, org feature.Org, owner AccountID, list []PrivateElement, room PrivateRoom) error {
+	if err := s.db.Write(ctx, org, func(tx *db.Tx) error {
+		before, err := privateSize(tx, owner)
+		if err != nil {
 			return err
-		})
-	} else {
-		err = s.exec(ctx, org, "private-set", int64(owner), hash, xml)
-	}
-	if err != nil {
+		}
+		for _, el := range list {
+			hash := s.hash(el.NS + "\x00" + el.Name)
+			if el.XML == nil {
+				_, err = tx.ExecList("private-delete", []any{int64(owner)}, []any{hash})
+			} else {
+				_, err = tx.Exec("private-set", int64(owner), hash, el.XML)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		now, err := privateSize(tx, owner)
+		if err == nil && room.exceeds(before, now) {
+			err = ErrNoRoom
+		}
+		return err
+	}); err != nil {
 		return fmt.Errorf("set private XML of account %d: %w", owner, err)
 	}
 	return nil
+}
+
+// privateSize is what an account keeps now.
+func privateSize(tx *db.Tx, owner AccountID) (size PrivateRoom, err error) {
+	err = tx.Query("private-size", func(r *db.Row) error {
+		size = PrivateRoom{r.Int(0), r.Int(1)}
+		return nil
+	}, int64(owner))
+	return size, err
 }
 
 // Last is when an account was last online, to the microsecond, and the status

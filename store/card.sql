@@ -31,6 +31,9 @@ SELECT xml FROM private WHERE owner = ? AND hash = ?;
 -- name: private-set   feature: private   on: primary   upsert: yes
 INSERT INTO private (owner, hash, xml) VALUES (?, ?, ?) ON CONFLICT (owner, hash) DO UPDATE SET xml = excluded.xml;
 
+-- name: private-size   feature: private   on: primary
+SELECT COUNT(*), COALESCE(SUM(LENGTH(xml)), 0) FROM private WHERE owner = ?;
+
 -- name: private-some   feature: private   on: primary
 SELECT hash FROM private WHERE owner = ? LIMIT ?;
 

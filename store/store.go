@@ -42,6 +42,7 @@ var (
 	ErrNotFound  = errors.New("not found")
 	ErrExists    = errors.New("exists already")
 	ErrCollision = errors.New("archive id is taken by another message")
+	ErrNoRoom    = errors.New("there is no room for more")
 )
 
 // Config says where the store is.
