@@ -27,7 +27,7 @@ type inbox struct {
 	before   int      // commits under way since before counting began
 	due      bool     // an <a/> is owed
 	routing  bool     // what becomes of the stanza read last is not known yet
-	short    bool     // an <a/> was given that left out the stanza being routed
+	short    bool     // an <a/> is owed once the stanza being routed is handled
 	counting bool
 	paused   bool
 }
@@ -96,6 +96,16 @@ func (s *Session) settle() {
 		close(s.sm.settled)
 		s.sm.settled = nil
 	}
+}
+
+// Answered tells that the client hears of the stanza being routed without a
+// commit: it was refused. Once it is handled an <a/> follows, as one follows a
+// commit: a client that waits for that before it sends more must not wait for
+// ever.
+func (s *Session) Answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in.short = s.in.counting && s.in.routing
 }
 
 // Await notes that the stanza read last is complete only when its commit is

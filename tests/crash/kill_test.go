@@ -89,12 +89,9 @@ func TestKillSQLite(t *testing.T) {
 	}
 }
 
-// TestKillMariaDB kills the server, now and then mariadbd with it, and now and
-// then mariadbd alone.
-func TestKillMariaDB(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a long test")
-	}
+// startMariaDB starts a server of the test's own, with one empty database.
+func startMariaDB(t *testing.T) (db *mariadb.Server, url string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), house.Patience)
 	defer cancel()
 	db, err := mariadb.Start(ctx, t.TempDir())
@@ -114,10 +111,20 @@ func TestKillMariaDB(t *testing.T) {
 			}
 		}
 	})
-	url, err := db.Create(ctx, "crash")
+	url, err = db.Create(ctx, "crash")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db, url
+}
+
+// TestKillMariaDB kills the server, now and then mariadbd with it, and now and
+// then mariadbd alone.
+func TestKillMariaDB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long test")
+	}
+	db, url := startMariaDB(t)
 	s := house.New(t, house.Options{People: locals(), Database: url, Flags: map[string]string{"c2s.plaintext": "true"}})
 	total, number := kills(t), seed(t)
 	rng := rand.New(rand.NewPCG(number, 0))
@@ -131,7 +138,7 @@ func TestKillMariaDB(t *testing.T) {
 		}
 	}
 	restart := func() {
-		pause(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
 		if err := db.Restart(context.Background()); err != nil {
 			t.Fatal(err)
 		}

@@ -186,11 +186,10 @@ func (p *person) listen(c *client.Client, heard chan struct{}) {
 // database is down it may, with a condition that says to try again.
 func (p *person) refused(s *stanza.Stanza) {
 	e, _ := s.Child(stanza.NSClient, "error")
-	kind, _ := e.Attr("type")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.all {
-		if m.origin == string(s.ID()) && kind == "wait" && p.crowd.flaky {
+		if m.origin == string(s.ID()) && errorType(e) == "wait" && p.crowd.flaky {
 			m.told = true
 			return
 		}
