@@ -26,7 +26,8 @@ type message struct {
 	origin   string
 	acked    bool
 	epoch    int  // in which life of the server it was acknowledged
-	told     bool // it was answered with an error: not taken
+	sent     int  // how often, not counting what a resumption sent again
+	told     bool // it was answered with an error when last sent: not taken
 }
 
 // person writes numbered messages to the others, for as long as the crowd is
@@ -252,6 +253,7 @@ func (p *person) send(c *client.Client, m *message, b []byte) bool {
 	p.line = append(p.line, m)
 	if m != nil {
 		m.told = false
+		m.sent++
 	}
 	p.mu.Unlock()
 	return c.Send(b) == nil
