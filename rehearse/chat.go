@@ -17,8 +17,11 @@ type Chat struct {
 	// acknowledged (XEP-0198). Others ask not to be stored, and are complete
 	// when they are delivered.
 	Durable bool
-	Origin  bool // with an origin-id (XEP-0359), as clients send it
-	Body    int  // bytes
+	// Delivered: durable messages are complete when they are delivered, as many
+	// servers acknowledge what they have received, not what they have stored.
+	Delivered bool
+	Origin    bool // with an origin-id (XEP-0359), as clients send it
+	Body      int  // bytes
 	// Window is how many messages of one person may be under way, Total of all
 	// people, each by somebody else (closed model; one of the two). Rate, when
 	// it is not 0, is messages per second of all, whatever becomes of them
@@ -28,7 +31,12 @@ type Chat struct {
 
 	Warm, Length time.Duration
 	Patience     time.Duration // how long to wait for the last ones; 0 is 20 s
+	// Stop, when it is closed, ends the measured time before its Length.
+	Stop <-chan struct{}
 }
+
+// acked reports whether a message has to be acknowledged.
+func (c *Chat) acked() bool { return c.Durable && !c.Delivered }
 
 // An Outcome is what became of a chat. All must hold: Lost, Doubled and
 // Disordered are 0.
@@ -119,7 +127,7 @@ func (c *Crowd) Talk(chat Chat) (*Outcome, error) {
 
 func (t *talk) prepare() {
 	t.senders = make([]sender, len(t.crowd.Guests))
-	if t.whole = isDelivered; t.Durable {
+	if t.whole = isDelivered; t.Chat.acked() {
 		t.whole |= isAcked
 	}
 	kind, body := "chat", strings.Repeat("x", t.Body)
@@ -160,7 +168,7 @@ func (t *talk) run() (err error) {
 			}
 			t.from = loop.Now()
 			t.to = t.from + t.Length
-		case measuring && !measured && now >= t.to:
+		case measuring && !measured && (now >= t.to || t.stopped()):
 			measured, t.sending = true, false
 			if err := t.out.end(); err != nil {
 				return err
@@ -182,6 +190,15 @@ func (t *talk) run() (err error) {
 		if t.crowd.failed != nil {
 			return t.crowd.failed
 		}
+	}
+}
+
+func (t *talk) stopped() bool {
+	select {
+	case <-t.Stop:
+		return true
+	default: // a nil channel is never ready
+		return false
 	}
 }
 
@@ -300,7 +317,7 @@ func (t *talk) judge() {
 			if state&isDelivered == 0 {
 				t.out.Lost++
 			}
-			if t.Durable && state&isAcked == 0 {
+			if t.Chat.acked() && state&isAcked == 0 {
 				t.out.Unacknowledged++
 			}
 		}

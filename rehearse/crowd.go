@@ -1,8 +1,10 @@
 package rehearse
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 )
@@ -11,12 +13,17 @@ import (
 type Guest struct {
 	Person *Person
 	JID    string // full, once signed in
+	// Items is how many contacts the roster had that came last; 0 as well when
+	// the server said that the known one is still right.
+	Items int
 
 	crowd    *Crowd
 	index    int
 	line     *Line
 	login    *login
-	dialed   time.Duration
+	dialed   time.Duration // at first
+	attempts int
+	version  string // of the roster
 	smID     string
 	received uint32 // stanzas since stream management was enabled
 	sent     uint32 // of ours, likewise
@@ -29,88 +36,170 @@ type Crowd struct {
 	Wishes  Wishes
 	PIDs    []int // processes of the server, for its processor time
 	Guests  []*Guest
+	// Attempts is how many connections a person may need to sign in: who is
+	// cut off or refused tries again after a second or two, as clients do.
+	// 0 and 1: the first failure is an error.
+	Attempts int
+	// Patience is how long to wait for the next one to arrive; 0 is 30 s.
+	Patience time.Duration
 
-	// handle gets the elements that come to guests who are signed in.
+	// handle gets the elements that come to guests who have a resource.
 	handle  func(g *Guest, el []byte) error
 	failed  error
 	arrived int
+	failing int // attempts that failed
+	again   []retry
+	random  *rand.Rand
 	talks   int
 	times   *Histogram
+}
+
+// retry is somebody who will try again.
+type retry struct {
+	guest *Guest
+	at    time.Duration
+	how   func(*Guest) *login
 }
 
 // Arrival says how a crowd came in.
 type Arrival struct {
 	Span
 	People int
-	Times  Histogram // from connecting to the last answer
+	Times  Histogram // from connecting first to the last answer
+	// Failed is how many attempts failed, Most how many connections the
+	// unluckiest needed.
+	Failed, Most int
 }
 
 // Rate is people per second.
 func (a *Arrival) Rate() float64 { return float64(a.People) / a.Length.Seconds() }
 
+// ErrPatience: not everybody came in, and there was no more time.
+var ErrPatience = errors.New("not everybody could sign in")
+
 // SignIn signs people in, inFlight at a time, each as soon as another is done.
 func (c *Crowd) SignIn(people []*Person, inFlight int) (*Arrival, error) {
-	fresh := make([]*Guest, len(people))
+	return c.enter(entry{guests: c.invite(people), inFlight: inFlight, how: c.fresh})
+}
+
+// invite makes guests of people.
+func (c *Crowd) invite(people []*Person) []*Guest {
+	guests := make([]*Guest, len(people))
 	for i, p := range people {
-		fresh[i] = &Guest{Person: p, crowd: c, index: len(c.Guests) + i}
+		guests[i] = &Guest{Person: p, crowd: c, index: len(c.Guests) + i}
 	}
-	c.Guests = append(c.Guests, fresh...)
-	return c.enter(fresh, inFlight, func(g *Guest) *login { return &login{person: g.Person, wishes: c.Wishes} })
+	c.Guests = append(c.Guests, guests...)
+	return guests
+}
+
+func (c *Crowd) fresh(g *Guest) *login {
+	g.smID = ""
+	return &login{person: g.Person, wishes: c.Wishes, version: g.version}
 }
 
 // CutOff breaks all lines at once, as a network does: without a word.
 func (c *Crowd) CutOff() {
 	for _, g := range c.Guests {
-		g.line.Cut()
+		if g.line != nil {
+			g.line.Cut()
+		}
 	}
+}
+
+// Return brings everybody back by a sign-in with all its parts.
+func (c *Crowd) Return(inFlight int) (*Arrival, error) {
+	return c.enter(entry{guests: c.Guests, inFlight: inFlight, how: c.fresh})
 }
 
 // Resume brings everybody back who was cut off, by resumption (XEP-0198 §5).
 func (c *Crowd) Resume(inFlight int) (*Arrival, error) {
-	return c.enter(c.Guests, inFlight, func(g *Guest) *login {
+	return c.enter(entry{guests: c.Guests, inFlight: inFlight, how: func(g *Guest) *login {
 		return &login{person: g.Person, wishes: c.Wishes, resumeID: g.smID, handled: g.received}
-	})
+	}})
 }
 
-func (c *Crowd) enter(guests []*Guest, inFlight int, how func(*Guest) *login) (a *Arrival, err error) {
-	a = &Arrival{People: len(guests)}
-	c.failed, c.arrived, c.times = nil, 0, &a.Times
+// entry is guests who come in.
+type entry struct {
+	guests   []*Guest
+	inFlight int
+	how      func(*Guest) *login
+	patience time.Duration // for all of it; 0: none
+}
+
+func (c *Crowd) enter(e entry) (a *Arrival, err error) {
+	guests, how := e.guests, e.how
+	a = &Arrival{}
+	c.failed, c.arrived, c.failing, c.again, c.times = nil, 0, 0, nil, &a.Times
+	if c.random == nil {
+		c.random = rand.New(rand.NewPCG(3, 4))
+	}
+	patience := cmp.Or(e.patience, c.Patience, 30*time.Second)
 	if a.Span, err = begin(c.PIDs); err != nil {
 		return nil, err
 	}
-	last := c.Loop.Now()
+	start := c.Loop.Now()
+	last := start
 	for next, before := 0, 0; c.arrived < len(guests); {
-		for ; next < len(guests) && next-c.arrived < inFlight; next++ {
-			if err := c.dial(guests[next], how(guests[next])); err != nil {
+		for ; next < len(guests) && next-c.arrived < e.inFlight; next++ {
+			g := guests[next]
+			g.attempts, g.dialed = 0, c.Loop.Now()
+			if err := c.dial(g, how); err != nil {
 				return nil, err
 			}
 		}
-		if err := c.Loop.Turn(time.Second); err != nil {
+		if err := c.turn(time.Second); err != nil {
 			return nil, err
-		}
-		if c.failed != nil {
-			return nil, c.failed
 		}
 		now := c.Loop.Now()
 		if c.arrived != before {
 			before, last = c.arrived, now
 		}
-		if now-last > 30*time.Second {
-			return nil, fmt.Errorf("nobody could sign in for 30 s, after %d of %d", c.arrived, len(guests))
+		if now-last > patience || e.patience > 0 && now-start > e.patience {
+			err = fmt.Errorf("%w: %d of %d in %.0f s", ErrPatience, c.arrived, len(guests), (now - start).Seconds())
+			break
 		}
 	}
-	return a, a.end()
+	a.People, a.Failed = c.arrived, c.failing
+	for _, g := range guests {
+		a.Most = max(a.Most, g.attempts)
+	}
+	return a, errors.Join(err, a.end())
 }
 
-func (c *Crowd) dial(g *Guest, l *login) error {
+// turn is one turn of the loop, and connects those whose time has come again.
+func (c *Crowd) turn(wait time.Duration) error {
+	now, waiting := c.Loop.Now(), c.again[:0]
+	for _, r := range c.again {
+		if r.at > now {
+			waiting = append(waiting, r)
+			wait = min(wait, r.at-now)
+		} else if err := c.dial(r.guest, r.how); err != nil {
+			return err
+		}
+	}
+	c.again = waiting
+	if err := c.Loop.Turn(wait); err != nil {
+		return err
+	}
+	return c.failed
+}
+
+func (c *Crowd) dial(g *Guest, how func(*Guest) *login) error {
 	line, err := c.Loop.Dial(c.Address)
 	if err != nil {
 		return err
 	}
-	g.line, g.login, g.dialed = line, l, c.Loop.Now()
-	line.Connected = func() { line.Send(l.begin()) }
+	g.line, g.login = line, how(g)
+	g.attempts++
+	line.Connected = func() { line.Send(g.login.begin()) }
 	line.Lost = func(err error) {
-		c.failed = errors.Join(c.failed, fmt.Errorf("%s lost the server: %w", g.Person.Local, err))
+		c.failing++
+		if g.login == nil || g.attempts >= c.Attempts {
+			c.failed = errors.Join(c.failed, fmt.Errorf("%s lost the server at connection %d: %w", g.Person.Local, g.attempts, err))
+			return
+		}
+		wait := time.Second + time.Duration(c.random.Int64N(int64(time.Second)))
+		c.again = append(c.again, retry{g, c.Loop.Now() + wait, how})
 	}
 	line.Element = g.element
 	return nil
@@ -121,15 +210,25 @@ func (g *Guest) element(el []byte) error {
 	if g.login == nil {
 		return g.crowd.took(g, el)
 	}
-	if g.login.smID != "" && stanzaLike(el) {
-		g.received++
-	}
-	out, done, err := g.login.next(el)
-	if err != nil {
+	out, done, ours, err := g.login.next(el)
+	switch {
+	case err != nil:
 		return err
+	case !ours:
+		return g.crowd.took(g, el)
+	case g.smID != "" && stanzaLike(el):
+		g.received++
+	case named(el, "enabled"):
+		g.smID, g.received, g.sent = g.login.smID, 0, 0
+		if g.login.wishes.Presence {
+			g.sent = 1
+		}
 	}
 	for _, b := range out {
 		g.line.Send(b)
+	}
+	if named(el, "iq") && string(attr(el, "id")) == "roster" {
+		g.Items = g.line.cut.tags
 	}
 	if done {
 		g.arrive()
@@ -142,12 +241,8 @@ func (g *Guest) arrive() {
 	g.login = nil
 	c.arrived++
 	c.times.Add(c.Loop.Now() - g.dialed)
-	if l.resumeID != "" {
-		return
-	}
-	g.JID, g.smID = l.jid, l.smID
-	if l.wishes.Presence {
-		g.sent = 1
+	if l.resumeID == "" {
+		g.JID, g.version = l.jid, l.version
 	}
 }
 
@@ -156,11 +251,14 @@ func stanzaLike(el []byte) bool {
 	return named(el, "message") || named(el, "presence") || named(el, "iq")
 }
 
-// took handles what comes after the sign-in.
+// took handles what is no part of a sign-in.
 func (c *Crowd) took(g *Guest, el []byte) error {
 	switch {
-	case stanzaLike(el):
+	case named(el, "presence"), named(el, "message"):
 		g.received++
+	case named(el, "iq"):
+		g.received++
+		g.answer(el)
 	case named(el, "r"):
 		g.line.Send(fmt.Appendf(nil, "<a xmlns='%s' h='%d'/>", smNS, g.received))
 		return nil
@@ -181,11 +279,31 @@ func (c *Crowd) Stay(d time.Duration) error {
 		if left <= 0 {
 			return nil
 		}
-		if err := c.Loop.Turn(min(left, time.Second)); err != nil {
+		if err := c.turn(min(left, time.Second)); err != nil {
 			return err
 		}
-		if c.failed != nil {
-			return c.failed
+	}
+}
+
+// SignOut ends all streams in order (RFC 6120 §4.4) and waits until the server
+// has closed them; lines that are open after patience are cut.
+func (c *Crowd) SignOut(patience time.Duration) error {
+	open := 0
+	for _, g := range c.Guests {
+		if g.line == nil || g.line.fd < 0 {
+			continue
+		}
+		open++
+		g.line.Element = func([]byte) error { return nil }
+		g.line.Lost = func(error) { open-- }
+		g.line.SendString("<presence xmlns='jabber:client' type='unavailable'/></stream:stream>")
+	}
+	c.again = nil
+	for until := c.Loop.Now() + patience; open > 0 && c.Loop.Now() < until; {
+		if err := c.Loop.Turn(100 * time.Millisecond); err != nil {
+			return err
 		}
 	}
+	c.CutOff()
+	return nil
 }

@@ -10,7 +10,61 @@ var errCut = errors.New("rehearse: the server sent no element")
 // cut gives the first whole element of b: a stream header, a stream end, or an
 // element with all its children. n is how many bytes of b it ends at; 0 means
 // that more must be read. A '>' inside of an attribute is not expected.
-func cut(b []byte) (el []byte, n int, err error) {
+func cut(b []byte) (el []byte, n int, err error) { return new(cutter).cut(b) }
+
+// A cutter remembers how far it came in an element that was not whole, so that
+// a large one is looked at once, however many pieces it comes in.
+type cutter struct {
+	start int // of the element
+	at    int // of the first tag that was not looked at
+	depth int // before that tag; 0: the element has not begun
+	tags  int // that began at depth 2: the items of a roster
+}
+
+// cut is as the function; what it is given begins with what it was given
+// before, when that was no whole element. tags is left for the caller.
+func (c *cutter) cut(b []byte) (el []byte, n int, err error) {
+	if c.depth == 0 {
+		if more, err := c.begin(b); more || err != nil {
+			return nil, 0, err
+		}
+	}
+	at, depth := c.at, c.depth
+	for {
+		tag := bytes.IndexByte(b[at:], '<')
+		if tag < 0 {
+			at = len(b)
+			break
+		}
+		at += tag
+		end := bytes.IndexByte(b[at:], '>')
+		if end < 0 {
+			break
+		}
+		end += at
+		if b[at+1] == '/' {
+			depth--
+		} else {
+			if depth == 2 {
+				c.tags++
+			}
+			if b[end-1] != '/' {
+				depth++
+			}
+		}
+		at = end + 1
+		if depth <= 0 || depth == 1 && header(b[c.start:]) {
+			el = b[c.start:at]
+			*c = cutter{tags: c.tags}
+			return el, at, nil
+		}
+	}
+	c.at, c.depth = at, depth
+	return nil, 0, nil
+}
+
+// begin finds where an element begins; more: it does not yet.
+func (c *cutter) begin(b []byte) (more bool, err error) {
 	at := 0
 	for at < len(b) && (b[at] == ' ' || b[at] == '\n') {
 		at++
@@ -18,41 +72,33 @@ func cut(b []byte) (el []byte, n int, err error) {
 	if bytes.HasPrefix(b[at:], []byte("<?xml")) {
 		end := bytes.Index(b[at:], []byte("?>"))
 		if end < 0 {
-			return nil, 0, nil
+			return true, nil
 		}
 		at += end + 2
 	}
 	if at == len(b) {
-		return nil, 0, nil
+		return true, nil
 	}
 	if b[at] != '<' {
-		return nil, 0, errCut
+		return false, errCut
 	}
-	start, depth := at, 0
-	for {
-		end := bytes.IndexByte(b[at:], '>')
-		if end < 0 {
-			return nil, 0, nil
-		}
-		end += at
-		switch {
-		case b[at+1] == '/':
-			depth--
-		case b[end-1] != '/':
-			depth++
-		}
-		if depth <= 0 || depth == 1 && header(b[start:]) {
-			return b[start : end+1], end + 1, nil
-		}
-		next := bytes.IndexByte(b[end:], '<')
-		if next < 0 {
-			return nil, 0, nil
-		}
-		at = end + next
-		if at+1 == len(b) {
-			return nil, 0, nil
-		}
+	c.start, c.at, c.tags = at, at, 0
+	return false, nil
+}
+
+// kept is how much of a large element stays in memory: its own tag and more.
+const kept = 4 << 10
+
+// skim takes the middle out of the part of an element that came so far. A
+// roster of 5,000 people has 500 KB, and 5,000 people may wait for the end of
+// theirs at once. Of an element that was skimmed, its own tag is whole.
+func (c *cutter) skim(b []byte) []byte {
+	if c.depth == 0 || c.at-c.start < 16*kept || bytes.IndexByte(b[c.start:c.start+kept], '>') < 0 {
+		return b
 	}
+	tail := copy(b[c.start+kept:], b[c.at:])
+	c.at = c.start + kept
+	return b[:c.at+tail]
 }
 
 // header reports whether b begins with a stream header, which stays open.

@@ -172,7 +172,7 @@ func (p *pipe) signIn(l *login) error {
 			return err
 		}
 		var out [][]byte
-		if out, done, err = l.next(el); err != nil {
+		if out, done, _, err = l.next(el); err != nil {
 			return err
 		}
 		for _, b := range out {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -21,6 +22,7 @@ type Loop struct {
 	events []unix.EpollEvent
 	began  time.Time
 	dialed int
+	bytes  uint64 // that came
 }
 
 // NewLoop opens a loop.
@@ -45,6 +47,9 @@ func (l *Loop) Close() error {
 // Now is the time since the loop was opened.
 func (l *Loop) Now() time.Duration { return time.Since(l.began) }
 
+// Received is how many bytes have come over all lines.
+func (l *Loop) Received() uint64 { return l.bytes }
+
 // Open is how many lines there are.
 func (l *Loop) Open() int { return l.open }
 
@@ -61,6 +66,7 @@ type Line struct {
 	loop       *Loop
 	fd         int
 	in         []byte // part of an element
+	cut        cutter // how far it was looked at
 	out        []byte
 	connecting bool
 	dirty      bool
@@ -257,7 +263,13 @@ func (c *Line) write() {
 
 // read takes what is there and cuts it into elements.
 func (c *Line) read() {
-	n, err := unix.Read(c.fd, c.loop.buf)
+	b := c.loop.buf
+	if len(c.in) > len(b)/2 {
+		c.in = slices.Grow(c.in, len(b)/2)
+		b = c.in[:cap(c.in)]
+	}
+	at := copy(b, c.in)
+	n, err := unix.Read(c.fd, b[at:])
 	switch {
 	case err == unix.EAGAIN:
 		return
@@ -268,13 +280,10 @@ func (c *Line) read() {
 		c.lose(io.EOF)
 		return
 	}
-	b := c.loop.buf[:n]
-	if len(c.in) > 0 {
-		c.in = append(c.in, b...)
-		b = c.in
-	}
+	c.loop.bytes += uint64(n)
+	b = b[:at+n]
 	for len(b) > 0 {
-		el, used, err := cut(b)
+		el, used, err := c.cut.cut(b)
 		if err == nil && used == 0 {
 			break
 		}
@@ -289,8 +298,13 @@ func (c *Line) read() {
 		}
 		b = b[used:]
 	}
-	c.in = append(c.in[:0], b...)
-	if len(b) == 0 && cap(c.in) > 4096 {
-		c.in = nil
+	b = c.cut.skim(b)
+	if len(b) == 0 {
+		c.in = c.in[:0]
+		if cap(c.in) > 16*kept {
+			c.in = nil
+		}
+		return
 	}
+	c.in = append(c.in[:0], b...)
 }

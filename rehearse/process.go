@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -94,3 +95,46 @@ func (s *Span) LoaderBusy() float64 { return float64(s.Loader) / float64(max(1, 
 
 // ServerBusy is the share of one core that the server used.
 func (s *Span) ServerBusy() float64 { return float64(s.Server) / float64(max(1, s.Length)) }
+
+// pinned marks that this process is the one on its core.
+const pinned = "BEARHUG_REHEARSE_PINNED"
+
+// PinSelf starts this program again on one core: a Go program that is moved
+// while it runs goes on believing in the cores it saw first. In the program
+// that was started again it does nothing.
+func PinSelf(core int) error {
+	if os.Getenv(pinned) != "" {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find myself: %w", err)
+	}
+	runtime.LockOSThread()
+	var set unix.CPUSet
+	set.Set(core)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("move to core %d: %w", core, err)
+	}
+	return unix.Exec(self, os.Args, append(os.Environ(), pinned+"=1"))
+}
+
+// Pin moves a process that runs, with all its threads, to a core.
+func Pin(pid, core int) error {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return err
+	}
+	var set unix.CPUSet
+	set.Set(core)
+	for _, t := range tasks {
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("move thread %d: %w", tid, err)
+		}
+	}
+	return nil
+}

@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bearhug/bearhug/rehearse"
 )
 
 // options are what the flags say.
@@ -97,7 +99,7 @@ func (o *options) main(names []string) error {
 			return fmt.Errorf("there is no measurement %q; -h lists them", name)
 		}
 	}
-	if err := pin(o.loadCore); err != nil {
+	if err := rehearse.PinSelf(o.loadCore); err != nil {
 		return err
 	}
 	if o.cache == "" {
@@ -134,28 +136,6 @@ func (o *options) main(names []string) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// pinned marks that this process is the one on its core.
-const pinned = "BENCH_PINNED"
-
-// pin starts this program again on one core: a Go program that is moved while
-// it runs goes on believing in the cores it saw first.
-func pin(core int) error {
-	if os.Getenv(pinned) != "" {
-		return nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find myself: %w", err)
-	}
-	runtime.LockOSThread()
-	var set unix.CPUSet
-	set.Set(core)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("move to core %d: %w", core, err)
-	}
-	return syscall.Exec(self, os.Args, append(os.Environ(), pinned+"=1"))
 }
 
 // conditions tells where the figures come from.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/rehearse"
@@ -171,30 +169,10 @@ func (b *bench) startMariaDB() (url string, pids []int, end func() error, err er
 	}
 	end = func() error { return errors.Join(db.Stop(), os.RemoveAll(dir)) }
 	if url, err = db.Create(b.ctx, "bearhug"); err == nil {
-		err = b.moveThreads(db.PID())
+		err = rehearse.Pin(db.PID(), b.serverCore)
 	}
 	if err != nil {
 		return "", nil, nil, errors.Join(err, end())
 	}
 	return url, []int{db.PID()}, end, nil
-}
-
-// moveThreads moves a process that runs to the server's core.
-func (b *bench) moveThreads(pid int) error {
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		return err
-	}
-	var set unix.CPUSet
-	set.Set(b.serverCore)
-	for _, t := range tasks {
-		var tid int
-		if _, err := fmt.Sscan(t.Name(), &tid); err != nil {
-			return err
-		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil {
-			return fmt.Errorf("move thread %d: %w", tid, err)
-		}
-	}
-	return nil
 }
