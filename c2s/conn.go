@@ -15,6 +15,7 @@ import (
 	"github.com/bearhug/bearhug/sasl"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
 	"github.com/bearhug/bearhug/stream"
 )
 
@@ -52,6 +53,7 @@ type setup struct {
 	guess   bool // the exchange has come to where a wrong password fails
 	tries   int
 	pending *presence.Account // of the exchange under way; held
+	row     *store.Account    // of pending, as it was read
 	account *presence.Account // signed in; held
 	scope   jid.JID
 	offered []string
@@ -64,6 +66,7 @@ func (c *conn) item(it *stream.Item) error {
 	case stream.Open:
 		return c.header(it.Header)
 	case stream.Close:
+		it.Span.To(c.server.Router.Managing(c.org))
 		if c.ctx != nil && c.current() { // contacts are told before the client hears the end
 			c.server.Router.Leave(c.ctx.Session)
 		}
@@ -134,6 +137,7 @@ func (c *conn) header(h *stream.Header) error {
 		return err
 	}
 	c.domain, c.org, c.setup.open = domain, org, true
+	c.stream.SetAccount(c.server.Router.SigningIn(org))
 	head := stream.AppendHeader(nil, answer, ws)
 	features := stream.AppendFeatures(nil, c.features(), ws)
 	return c.stream.WriteItems(head, features)
@@ -229,14 +233,17 @@ func (c *conn) bind(st *stanza.Stanza, payload stanza.Element) error {
 // begin makes the stream one of a session; the session holds the account.
 func (c *conn) begin(ctx *router.Ctx) {
 	c.ctx, c.setup = ctx, nil
+	c.stream.SetAccount(c.server.Router.Streaming(c.org))
 	c.bound.Store(true)
 }
 
 // signedIn handles what a client with a session sends.
 func (c *conn) signedIn(it *stream.Item) error {
 	if it.Kind == stream.Element {
+		it.Span.To(c.server.Router.Managing(c.org))
 		return c.nonza(it.Element)
 	}
+	c.ctx.Span = it.Span
 	st := it.Stanza
 	if raw := st.RawFrom(); raw != nil && !c.isOwn(raw) {
 		return stream.NewError(stream.InvalidFrom, "")

@@ -12,6 +12,7 @@ import (
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/sasl"
 	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
 	"github.com/bearhug/bearhug/stream"
 )
 
@@ -53,9 +54,17 @@ func (c *conn) offer(x *stanza.XML) {
 	s.types = c.binding().Types()
 	s.offered = nil
 	scram, err := c.server.Router.Store.Mechanisms(context.Background(), c.org)
-	if err != nil {
+	switch {
+	case err != nil:
 		c.server.Log.Error("mechanisms not known; all are offered", "cause", err)
 		scram = []string{sasl.SCRAMSHA256, sasl.SCRAMSHA1}
+	case len(scram) > 0:
+		c.server.mixed.Delete(c.org)
+	default:
+		if _, told := c.server.mixed.LoadOrStore(c.org, true); !told {
+			c.server.Log.Warn("of its accounts some have SCRAM-SHA-1 keys only and others SCRAM-SHA-256 keys only, so passwords are asked for by PLAIN; "+
+				"accounts get the keys they lack when they sign in so", "domain", c.domain)
+		}
 	}
 	if len(s.types) > 0 {
 		for _, m := range scram {
@@ -164,7 +173,7 @@ func (c *conn) exchange(mech, initial string) error {
 	s := c.setup
 	srv, err := sasl.NewServer(mech, sasl.ServerConfig{
 		Domain: c.domain, Offered: s.offered, Types: s.types, Binding: c.binding(),
-		Lookup: c.lookup, Bearer: c.bearer, Secret: c.server.ScramSecret,
+		Lookup: c.lookup, Bearer: c.bearer, Secret: c.server.ScramSecret, Shapes: c.shapes,
 		Local: func(name string) (string, error) {
 			j, err := jid.New(name, c.domain, "")
 			return j.Local(), err
@@ -222,6 +231,7 @@ func (c *conn) accepted(r sasl.Result, out []byte) error {
 	if account == nil || account.JID.Local() != r.Local {
 		return c.refuse(&sasl.Failure{Condition: sasl.NotAuthorized})
 	}
+	c.complete(c.setup.sasl.Lacked())
 	scope := jid.JID{}
 	if r.Claims.Scope != "" {
 		var err error
@@ -246,6 +256,30 @@ func (c *conn) accepted(r sasl.Result, out []byte) error {
 	return nil
 }
 
+// complete writes the keys that the account lacks, so that the next time its
+// password need not be seen (decision 0014).
+func (c *conn) complete(lacked []sasl.Keys) {
+	if len(lacked) == 0 {
+		return
+	}
+	keys := make([]store.Key, len(lacked))
+	for i, k := range lacked {
+		keys[i] = store.Key(k)
+	}
+	if err := c.server.Router.Store.AddKeys(context.Background(), c.setup.row, keys); err != nil {
+		c.server.Log.Error("keys not completed; the next sign-in tries again", "jid", c.setup.pending.JID.String(), "cause", err)
+	}
+}
+
+// shapes tells how keys of the stream's organisation look.
+func (c *conn) shapes(mech string) []sasl.Shape {
+	var list []sasl.Shape
+	for shape, n := range c.server.Router.Store.KeyShapes(c.org, mech) {
+		list = append(list, sasl.Shape{Iterations: shape.Iterations, Salt: shape.Salt, Accounts: n})
+	}
+	return list
+}
+
 // lookup gives the keys of a localpart: the one statement of a sign-in.
 func (c *conn) lookup(local string) (sasl.Credentials, error) {
 	bare, err := jid.New(local, c.domain, "")
@@ -260,7 +294,7 @@ func (c *conn) lookup(local string) (sasl.Credentials, error) {
 		return sasl.Credentials{}, err
 	}
 	c.drop()
-	c.setup.pending = a
+	c.setup.pending, c.setup.row = a, row
 	cred := sasl.Credentials{Disabled: row.Disabled, Keys: make([]sasl.Keys, len(row.Keys))}
 	for i, k := range row.Keys {
 		cred.Keys[i] = sasl.Keys(k)
@@ -300,7 +334,7 @@ func (c *conn) bearer(token string) (sasl.Claims, error) {
 func (c *conn) drop() {
 	if c.setup.pending != nil {
 		c.setup.pending.Release()
-		c.setup.pending = nil
+		c.setup.pending, c.setup.row = nil, nil
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/stream"
 )
@@ -51,6 +52,8 @@ type Server struct {
 	startTLS, direct *tls.Config
 	budget           budget
 
+	mixed            sync.Map // of feature.Org: has neither SCRAM for all, and the operator was told
+
 	opened   atomic.Int64 // streams since the start
 	failures atomic.Int64 // failed sign-ins since the start
 
@@ -70,11 +73,14 @@ func New(c Config) *Server {
 // Serve accepts streams from a listener until it is closed. With direct they
 // begin with TLS (XEP-0368).
 func (s *Server) Serve(l net.Listener, direct bool) error {
+	var span feature.Span
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
+			span.Begin(s.Router.SigningIn(0))
 			s.accept(nc, direct)
+			span.End()
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case stream.AcceptAgain(err):
@@ -122,6 +128,7 @@ func (s *Server) open(sc *stream.Conn, address string) *conn {
 	s.mu.Unlock()
 	s.opened.Add(1)
 	sc.SetLimits(stream.Limits{Bytes: s.FirstBytes})
+	sc.SetAccount(s.Router.SigningIn(0))
 	return c
 }
 

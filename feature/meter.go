@@ -18,6 +18,9 @@ const (
 	// at again, and enough is how many of them in it are more than needed.
 	window = 100 * time.Millisecond
 	enough = 100
+	// pinned is how many spans may be measured at a time: each holds a thread,
+	// also while it waits.
+	pinned = 128
 )
 
 // A Span measures the CPU time of a stretch of work on one goroutine, and
@@ -35,6 +38,7 @@ const (
 //	sp.End()
 type Span struct {
 	account *Account
+	ledger  *Ledger
 	last    int64 // thread clock at the last boundary; 0: not measured
 	weight  int64 // how many spans this one stands for
 }
@@ -45,7 +49,7 @@ func (sp *Span) Begin(a *Account) {
 	sp.account, sp.last = a, 0
 	if rate := a.ledger.rate.Load(); rate != 0 && (rate == 1 || rand.Uint32()%rate == 0) {
 		a.ledger.measured()
-		sp.start(int64(rate))
+		sp.start(a.ledger, int64(rate))
 	}
 }
 
@@ -55,16 +59,18 @@ func (sp *Span) Begin(a *Account) {
 func (sp *Span) Whole(a *Account) {
 	sp.account, sp.last = a, 0
 	if a.ledger.rate.Load() != 0 {
-		sp.start(1)
+		sp.start(a.ledger, 1)
 	}
 }
 
-func (sp *Span) start(weight int64) {
-	runtime.LockOSThread() // the clock belongs to the thread
-	if sp.last = threadTime(); sp.last == 0 {
-		runtime.UnlockOSThread()
+func (sp *Span) start(l *Ledger, weight int64) {
+	if l.sampler.open.Add(1) > pinned {
+		l.sampler.open.Add(-1)
+		return
 	}
-	sp.weight = weight
+	sp.ledger, sp.weight = l, weight
+	runtime.LockOSThread() // the clock belongs to the thread
+	sp.last = max(threadTime(), 1)
 }
 
 // Measured reports whether Take will return a time. The work of sharing out
@@ -117,6 +123,7 @@ func (sp *Span) End() {
 func (sp *Span) Drop() {
 	if sp != nil && sp.last != 0 {
 		sp.last = 0
+		sp.ledger.sampler.open.Add(-1)
 		runtime.UnlockOSThread()
 	}
 }
@@ -130,6 +137,7 @@ type sampler struct {
 	most  atomic.Uint32 // the dial; 0: none
 	count atomic.Int32  // measured in this window
 	since atomic.Int64  // its begin, µs
+	open  atomic.Int32  // spans being measured now
 }
 
 // measured counts a measurement and looks at the rate now and then.

@@ -75,6 +75,7 @@ func (r *Router) request(c *Ctx, t *table, st *stanza.Stanza, payload stanza.Ele
 	default:
 		return stanza.ServiceUnavailable("")
 	}
+	e.account.BytesIn.Add(int64(st.Len()))
 	defer c.Span.To(c.pays(e.account))
 	return e.Func(c, st)
 }

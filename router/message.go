@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/session"
@@ -150,7 +151,10 @@ func queued(m *archive.Message) { m.Data.(*envelope).arrival.Sender.Await() }
 
 func delivered(m *archive.Message) {
 	e := m.Data.(*envelope)
-	e.router.deliver(e)
+	var span feature.Span
+	span.Begin(e.router.Board.ByNumber(e.Wire.Number))
+	e.router.deliver(e, &span)
+	span.End()
 }
 
 func settled(m *archive.Message) {
@@ -168,7 +172,7 @@ func (e *envelope) release() {
 
 // deliver hands a message to the resources it is for, RFC 6121 §8.5.2 and
 // §8.5.3, once it may be shown.
-func (r *Router) deliver(e *envelope) {
+func (r *Router) deliver(e *envelope, span *feature.Span) {
 	a := &e.arrival
 	t := r.table(e.Org)
 	a.Wire, a.Plain = e.Wire, e.Wire
@@ -181,7 +185,7 @@ func (r *Router) deliver(e *envelope) {
 	var few [4]*session.Session
 	r.address(e, few[:0])
 	if len(t.arrived) > 0 {
-		c := Ctx{Host: r.Host, Context: context.Background(), Account: a.Account, Org: e.Org, Domain: e.dest.Domain()}
+		c := Ctx{Host: r.Host, Context: context.Background(), Account: a.Account, Org: e.Org, Domain: e.dest.Domain(), Span: span}
 		for i := range t.arrived {
 			if t.arrived[i].run(&c, a) == Stop {
 				if e.logged() {

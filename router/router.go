@@ -47,7 +47,10 @@ type Router struct {
 }
 
 // features are the numbers of what the house itself does.
-type features struct{ message, presence, roster, archive, iq feature.ID }
+type features struct {
+	message, presence, roster, archive, iq feature.ID
+	stream, signin, session                feature.ID
+}
 
 type module struct {
 	Module
@@ -82,7 +85,7 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	h.Archive = a
 	r.resume, r.streams = b.Dial("session.resume"), b.Dial("session.streams")
 	r.sessions = session.Host{
-		Board: b, Mailbox: b.Dial("session.mailbox"), Request: b.Dial("session.request"),
+		Board: b, Feature: r.features.session, Mailbox: b.Dial("session.mailbox"), Request: b.Dial("session.request"),
 		Delivered: r.reached, Unwritten: r.unwritten, Lost: r.lost, Resync: r.resync,
 	}
 	return r, nil
@@ -109,7 +112,9 @@ func (r *Router) declare() (err error) {
 		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
 			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
 	add("account", "RFC 6120 §6: rows of accounts and their keys, read at sign-in")
-	add("session", "XEP-0198: mailboxes and the resumption of cut streams",
+	r.features.stream = add("stream", "RFC 6120 §4: waiting for streams, reading and cutting them into stanzas")
+	r.features.signin = add("signin", "RFC 6120 §5 to §7: TLS, SASL, binding of resources; the end of streams that never got there")
+	r.features.session = add("session", "XEP-0198: mailboxes and the resumption of cut streams",
 		feature.Lever{Name: "session.mailbox", Unit: "bytes", Default: 1 << 20, Min: 64 << 10, Max: 64 << 20,
 			Doc: "how much may wait for one client; past it presence is dropped, then the stream closed"},
 		feature.Lever{Name: "session.request", Unit: "bytes", Default: 16 << 10, Min: 256, Max: 1 << 20,
@@ -233,19 +238,49 @@ func (r *Router) Route(c *Ctx, st *stanza.Stanza) error {
 	var err error
 	switch st.Kind {
 	case stanza.Message:
-		c.pays(r.Board.Account(r.features.message, c.Org))
+		r.charge(c, r.features.message, st)
 		err = r.message(c, t, st)
 	case stanza.Presence:
-		c.pays(r.Board.Account(r.features.presence, c.Org))
+		r.charge(c, r.features.presence, st)
 		err = r.presence(c, t, st)
 	case stanza.IQ:
-		c.pays(r.Board.Account(r.features.iq, c.Org))
+		r.charge(c, r.features.iq, st)
 		err = r.iq(c, t, st)
 	}
 	if err != nil {
 		c.Fail(st, err)
 	}
 	return nil
+}
+
+// charge has a feature of the house pay for the routing of a stanza.
+func (r *Router) charge(c *Ctx, f feature.ID, st *stanza.Stanza) {
+	a := r.Board.Account(f, c.Org)
+	c.pays(a)
+	if st.Kind != stanza.IQ || !forModule(st) { // that, its module pays for
+		a.BytesIn.Add(int64(st.Len()))
+	}
+}
+
+// forModule reports whether a stanza is a request that a module may answer.
+func forModule(st *stanza.Stanza) bool {
+	return (st.Type == stanza.Get || st.Type == stanza.Set) && (st.To.IsBare() || st.To.IsZero() || st.To.Local() == "")
+}
+
+// Streaming pays for the reading of streams of an organisation.
+func (r *Router) Streaming(org feature.Org) *feature.Account {
+	return r.Board.Account(r.features.stream, org)
+}
+
+// SigningIn pays for streams until they have a session.
+func (r *Router) SigningIn(org feature.Org) *feature.Account {
+	return r.Board.Account(r.features.signin, org)
+}
+
+// Managing pays for what a stream's client and its session have to say to each
+// other (XEP-0198, XEP-0352).
+func (r *Router) Managing(org feature.Org) *feature.Account {
+	return r.Board.Account(r.features.session, org)
 }
 
 // address stamps the sender and reads the recipient. The last recipient is

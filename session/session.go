@@ -27,6 +27,7 @@ type Host struct {
 	Board   *feature.Board
 	Mailbox *feature.Dial // bytes a mailbox may hold
 	Request *feature.Dial // bytes unacknowledged after which an ack is asked for
+	Feature feature.ID    // pays for what no stanza does: acknowledgements, the mailbox
 
 	// Delivered is told the stanzas with an archive id that the client has
 	// received: acknowledged under stream management, written without. The
@@ -42,6 +43,9 @@ type Host struct {
 	// there is room again.
 	Resync func(s *Session)
 }
+
+// writing is the account of what writing costs beside the stanzas.
+func (h *Host) writing(org feature.Org) *feature.Account { return h.Board.Account(h.Feature, org) }
 
 // unavailable is no priority.
 const unavailable = -1000

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/stream"
 )
@@ -23,16 +24,22 @@ func (s *Session) write(conn *stream.Conn) {
 			scratch.Put(buf)
 		}
 	}()
+	var span feature.Span
+	defer span.End()
 	for {
+		span.Begin(s.host.writing(s.Org))
 		t, ok := s.take(conn)
 		if !ok {
 			return
 		}
-		if err := s.flush(conn, buf, t.batch, t.ack); err != nil {
+		err := s.flush(conn, buf, t.batch, t.ack)
+		s.share(&span, t.batch)
+		if err != nil {
 			s.unwritten(conn, t.plain)
 			return
 		}
 		s.wrote(t.plain)
+		span.End()
 		if t.end != nil {
 			conn.Close(t.end.err)
 			return
@@ -105,8 +112,29 @@ func (s *Session) flush(conn *stream.Conn, buf *[]byte, batch []*stanza.Wire, ac
 
 // charge books the bytes of w where its feature pays.
 func (s *Session) charge(w *stanza.Wire) {
-	if acct := s.host.Board.ByNumber(w.Number); acct != nil {
-		acct.BytesOut.Add(int64(w.Len()))
+	s.host.Board.ByNumber(w.Number).BytesOut.Add(int64(w.Len()))
+}
+
+// perStanza is what a stanza costs beside its bytes, as so many of them.
+const perStanza = 200
+
+// share has those whose stanzas were written pay for the writing, each by its
+// part: that is where the time of many small things goes.
+func (s *Session) share(span *feature.Span, batch []*stanza.Wire) {
+	if !span.Measured() || len(batch) == 0 {
+		return // acks only: the session pays
+	}
+	ns, total := span.Take(), 0
+	for _, w := range batch {
+		total += w.Len() + perStanza
+	}
+	for len(batch) > 0 {
+		number, part := batch[0].Number, 0
+		for len(batch) > 0 && batch[0].Number == number {
+			part += batch[0].Len() + perStanza
+			batch = batch[1:]
+		}
+		s.host.Board.ByNumber(number).Write(int64(float64(ns) * float64(part) / float64(total)))
 	}
 }
 

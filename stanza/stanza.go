@@ -74,6 +74,9 @@ func (s *Stanza) Bytes() []byte { return s.doc }
 // Element is the stanza itself as an element.
 func (s *Stanza) Element() Element { return Element{doc: s.doc, scope: s.scope, elem: s.root} }
 
+// Len is the size of the stanza as it was received, in bytes.
+func (s *Stanza) Len() int { return len(s.doc) }
+
 // ID is the raw id attribute, references undecoded; nil when absent.
 func (s *Stanza) ID() []byte { return s.bytes(s.id) }
 

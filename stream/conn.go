@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -50,6 +51,8 @@ func runnable(s uint32) bool {
 type Conn struct {
 	Data any // the owner's
 
+	account atomic.Pointer[feature.Account] // pays for reading and handshakes
+
 	p      *Poller
 	under  net.Conn      // the socket, or what stands for it; never changes
 	sock   *sock         // the same when it can be polled; nil: one goroutine reads
@@ -82,6 +85,7 @@ type Conn struct {
 // workers; any other by a goroutine of its own.
 func NewConn(nc net.Conn, p *Poller) *Conn {
 	c := &Conn{p: p, nc: nc, under: nc}
+	c.account.Store(p.opt.Account)
 	if s, ok := sockOf(nc); ok {
 		c.sock, c.under, s.p = s, s, p
 		if _, ok := nc.(*tls.Conn); !ok {
@@ -90,6 +94,10 @@ func NewConn(nc net.Conn, p *Poller) *Conn {
 	}
 	return c
 }
+
+// SetAccount says who pays from now on for reading from the connection, for its
+// TLS handshake and its end.
+func (c *Conn) SetAccount(a *feature.Account) { c.account.Store(a) }
 
 // SetLimits sets what the peer may send from the next item on; before Serve or
 // inside of Item.

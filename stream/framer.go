@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -27,6 +28,7 @@ type Item struct {
 	Stanza  *stanza.Stanza // of Stanza
 	Element stanza.Element // of Stanza and Element, and of Open and Close over WebSocket
 	Header  *Header        // of Open
+	Span    *feature.Span  // measures the handling of the item; set by Conn
 }
 
 // Header is a stream header (RFC 6120 §4.7). Strings are empty where the

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -26,6 +27,9 @@ type Options struct {
 	TLSTimeout   time.Duration // for a handshake; default 20 s
 	Linger       time.Duration // how long a peer may take to read our last words; default 2 s
 	Log          *slog.Logger  // for panics of handlers; default slog.Default()
+	// Account pays for waiting, and for what no connection's account does; nil:
+	// the time is not measured.
+	Account *feature.Account
 }
 
 // A Poller waits for many connections with one epoll instance, edge-triggered,
@@ -147,8 +151,13 @@ func (p *Poller) poll() {
 	defer p.done.Done()
 	events := make([]unix.EpollEvent, 256)
 	ready := make([]*Conn, 0, len(events))
+	var span feature.Span
 	for {
 		if err := p.raw.Read(func(fd uintptr) bool {
+			if p.opt.Account != nil {
+				span.Begin(p.opt.Account)
+				defer span.End()
+			}
 			for {
 				n, err := unix.EpollWait(int(fd), events, 0)
 				if err == unix.EINTR {
@@ -312,6 +321,7 @@ type worker struct {
 	buf []byte
 	sc  *stanza.Scanner
 	it  Item
+	sp  feature.Span
 }
 
 // work is a worker's goroutine: it takes connections that are ready until there

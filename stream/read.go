@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime/debug"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -26,7 +27,9 @@ func (c *Conn) serve(w *worker) {
 		case s&stEnded != 0:
 			c.drain(w)
 		case s&stClosing != 0:
+			c.measure(&w.sp)
 			c.finish()
+			w.sp.End()
 		case s&stPaused == 0:
 			c.turn(w, s)
 		}
@@ -67,6 +70,8 @@ func (c *Conn) turn(w *worker, s uint32) {
 	if lent {
 		c.framer.sc = w.sc
 	}
+	c.measure(&w.sp)
+	defer w.sp.End()
 	c.sock.rd, c.sock.drained, c.sock.gone = w.rd, false, s&stGone != 0
 	defer func() {
 		c.sock.rd = nil
@@ -89,6 +94,13 @@ func (c *Conn) turn(w *worker, s uint32) {
 		}
 	}
 	c.state.Or(stReady)
+}
+
+// measure begins a span of the one who reads.
+func (c *Conn) measure(sp *feature.Span) {
+	if a := c.account.Load(); a != nil {
+		sp.Begin(a)
+	}
 }
 
 // trim gives back what TLS keeps for records larger than above.
@@ -171,7 +183,9 @@ func (c *Conn) consume(w *worker, b []byte) (used int, stop bool) {
 // item gives one item to the handler; false: reading has to stop. left is how
 // many bytes came after it.
 func (c *Conn) item(w *worker, left int) bool {
+	w.it.Span = &w.sp
 	err := c.h.Item(&w.it)
+	w.sp.To(c.account.Load())
 	switch {
 	case err != nil:
 		c.Close(err)
@@ -218,6 +232,8 @@ func (c *Conn) readAlone(w *worker) {
 		return
 	}
 	n, err := c.nc.Read(w.buf)
+	c.measure(&w.sp)
+	defer w.sp.End()
 	if n > 0 && !c.feed(w, w.buf[:n]) {
 		return
 	}

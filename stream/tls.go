@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"time"
+
+	"github.com/bearhug/bearhug/feature"
 )
 
 // tlsStart is a handshake that is due.
@@ -37,6 +39,9 @@ func (c *Conn) shake() {
 		}
 	}()
 	defer c.recovered()
+	var span feature.Span
+	c.measure(&span)
+	defer span.End()
 	st := c.start
 	c.start = nil
 	c.wmu.Lock()
