@@ -144,6 +144,7 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 	}
 	s.keyBook.note(org, keys)
 	var id AccountID
+	noted := false
 	err := s.db.Write(ctx, org, func(tx *db.Tx) error {
 		id = s.ids.next()
 		// What an import has staged and not shown gives way, and the import
@@ -158,7 +159,10 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 		if _, err := tx.ExecRows("account-insert", []any{org, local, int64(id), appendKeys(nil, keys), 0, time.Now()}); err != nil {
 			return err
 		}
-		_, err = tx.Exec("tick-raise", "account", int64(id))
+		if _, err = tx.Exec("tick-raise", "account", int64(id)); err != nil {
+			return err
+		}
+		noted, err = noteAccount(tx, org, id, local, false)
 		return err
 	})
 	if errors.Is(err, db.ErrDuplicate) {
@@ -167,6 +171,9 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 	}
 	if err != nil {
 		return 0, fmt.Errorf("create account %s: %w", local, err)
+	}
+	if noted {
+		s.groupsChanged(org)
 	}
 	return id, nil
 }
@@ -205,6 +212,20 @@ func (s *Store) SetKeys(ctx context.Context, org feature.Org, local string, keys
 	return nil
 }
 
+// AddKeys gives an account keys beside those it had when it was read; if it has
+// others now, it keeps those.
+func (s *Store) AddKeys(ctx context.Context, a *Account, more []Key) error {
+	defer s.signIn.Add(1)
+	had := appendKeys(nil, a.Keys)
+	if err := s.db.Write(ctx, a.Org, func(tx *db.Tx) error {
+		_, err := tx.Exec("account-keys-add", appendKeys(had[:len(had):len(had)], more), int64(a.ID), had)
+		return err
+	}); err != nil {
+		return fmt.Errorf("add keys to %s: %w", a.Local, err)
+	}
+	return nil
+}
+
 // SetDisabled forbids or allows signing in. ErrNotFound.
 func (s *Store) SetDisabled(ctx context.Context, org feature.Org, local string, disabled bool) error {
 	defer s.signIn.Add(1)
@@ -231,8 +252,12 @@ func (s *Store) ListAccounts(ctx context.Context, org feature.Org, after string,
 func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string) error {
 	defer s.signIn.Add(1)
 	var id AccountID
+	noted := false
 	err := s.db.Write(ctx, org, func(tx *db.Tx) (err error) {
 		if id, err = find(tx, org, local); err != nil {
+			return err
+		}
+		if noted, err = noteAccount(tx, org, id, local, true); err != nil {
 			return err
 		}
 		if _, err := tx.Exec("erasure-insert", int64(id), org, time.Now()); err != nil {
@@ -241,6 +266,9 @@ func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string
 		_, err = tx.Exec("account-delete", int64(id))
 		return err
 	})
+	if noted && err == nil {
+		s.groupsChanged(org)
+	}
 	if err == nil {
 		err = s.finish(ctx, org, id)
 	}

@@ -229,6 +229,9 @@ func (s *Store) finish(ctx context.Context, org feature.Org, owner AccountID) er
 			return err
 		}
 	}
+	if err := s.leaveAll(ctx, org, owner); err != nil {
+		return err
+	}
 	return s.db.Write(ctx, org, func(tx *db.Tx) error {
 		for _, name := range []string{"vcard-delete", "last-delete", "inbox-delete", "erasure-delete"} {
 			if _, err := tx.Exec(name, int64(owner)); err != nil {
@@ -385,7 +388,7 @@ func (s *Store) dropImports(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.dropJoins(ctx, before)
 }
 
 // resume finishes erasures that a crash cut short.

@@ -78,7 +78,7 @@ func (s *Store) Import(ctx context.Context, rows []ImportRow, o ImportOptions) (
 		for _, a := range accounts {
 			s.keyBook.note(a.org, a.keys)
 		}
-		err = s.reveal(ctx, run)
+		err = s.reveal(ctx, run, accounts)
 	}
 	if err != nil {
 		// With a context of its own: the one handed in may be what ended it.
@@ -230,14 +230,37 @@ func (s *Store) stageSome(tx *db.Tx, run int64, accounts []*incoming) error {
 
 // reveal makes a staged import visible. ErrExists: somebody took one of the
 // names meanwhile (CreateAccount spoils the run then).
-func (s *Store) reveal(ctx context.Context, run int64) error {
-	return s.db.Write(ctx, 0, func(tx *db.Tx) error {
+func (s *Store) reveal(ctx context.Context, run int64, accounts []*incoming) error {
+	var orgs, changed []feature.Org
+	for _, a := range accounts { // in the order of organisations
+		if len(orgs) == 0 || orgs[len(orgs)-1] != a.org {
+			orgs = append(orgs, a.org)
+		}
+	}
+	if err := s.db.Write(ctx, 0, func(tx *db.Tx) error {
 		n, err := tx.Exec("import-done", run)
 		if err == nil && n == 0 {
 			err = ErrExists
 		}
+		if err != nil {
+			return err
+		}
+		changed = changed[:0]
+		for _, org := range orgs {
+			noted, err := noteReload(tx, org)
+			if err != nil {
+				return err
+			}
+			if noted {
+				changed = append(changed, org)
+			}
+		}
+		return nil
+	}); err != nil {
 		return err
-	})
+	}
+	s.groupsChanged(changed...)
+	return nil
 }
 
 // unstage takes back what a run has staged, in steps.

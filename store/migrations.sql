@@ -168,3 +168,70 @@ CREATE TABLE IF NOT EXISTS hidden (
   seq BIGINT NOT NULL,
   PRIMARY KEY (owner, seq)
 );
+
+-- name: group-org-table   feature: roster   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS grp_org (
+  org INTEGER NOT NULL PRIMARY KEY,
+  ver BIGINT NOT NULL,
+  since BIGINT NOT NULL,
+  everyone INTEGER NOT NULL
+);
+
+-- name: group-table   feature: roster   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS grp (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  name VARBINARY(1023) NOT NULL,
+  label BLOB NOT NULL,
+  about BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  parent BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: group-name   feature: roster   on: primary
+CREATE UNIQUE INDEX grp_name ON grp (org, name);
+
+-- name: group-member-table   feature: roster   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS grp_member (
+  org INTEGER NOT NULL,
+  grp BIGINT NOT NULL,
+  account BIGINT NOT NULL,
+  ver BIGINT NOT NULL,
+  run BIGINT NOT NULL,
+  PRIMARY KEY (org, grp, account)
+);
+
+-- name: group-member-account   feature: roster   on: primary
+CREATE INDEX grp_member_account ON grp_member (account);
+
+-- name: group-show-table   feature: roster   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS grp_show (
+  org INTEGER NOT NULL,
+  grp BIGINT NOT NULL,
+  other BIGINT NOT NULL,
+  care INTEGER NOT NULL,
+  ver BIGINT NOT NULL,
+  PRIMARY KEY (org, grp, other)
+);
+
+-- name: group-log-table   feature: roster   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS grp_log (
+  org INTEGER NOT NULL,
+  ver BIGINT NOT NULL,
+  kind INTEGER NOT NULL,
+  grp BIGINT NOT NULL,
+  other BIGINT NOT NULL,
+  account BIGINT NOT NULL,
+  care INTEGER NOT NULL,
+  name VARBINARY(1023) NOT NULL,
+  PRIMARY KEY (org, ver)
+);
+
+-- name: group-run-table   feature: roster   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS grp_run (
+  id BIGINT NOT NULL PRIMARY KEY,
+  org INTEGER NOT NULL,
+  at BIGINT NOT NULL
+);

@@ -59,14 +59,15 @@ var texts embed.FS
 
 // Store is the one shelf of all rows.
 type Store struct {
-	db      *db.DB
-	log     *slog.Logger
-	key     []byte // of hash
-	ids     counter
-	behind  *behind
-	cleaner *cleaner
-	signIn  atomic.Uint64 // SignInVersion
-	keyBook keyBook
+	db       *db.DB
+	log      *slog.Logger
+	key      []byte // of hash
+	ids      counter
+	behind   *behind
+	cleaner  *cleaner
+	signIn   atomic.Uint64 // SignInVersion
+	keyBook  keyBook
+	onGroups func(feature.Org) // WatchGroups
 }
 
 // Open connects, migrates, indexes what a crash left behind, and goes on with
