@@ -9,9 +9,6 @@ import (
 const (
 	// pieces is how many pieces of a snapshot are on their way at once.
 	pieces = 8
-	// tries is how often the next piece is asked for before the snapshot is
-	// asked for anew.
-	tries = 4
 	// overhead is what a frame that waits costs beside its bytes.
 	overhead = 128
 )
@@ -44,7 +41,8 @@ type asking struct {
 	stands uint64 // what it stands for; once begun
 	piece  uint64 // the one to be applied next
 	ahead  map[uint64]frame
-	moved  time.Time // of the last progress or asking
+	moved  time.Time // of the last progress
+	tried  time.Time // of the last progress, or of asking for the next piece again
 	tries  int       // since the last progress
 }
 
@@ -168,7 +166,8 @@ func (p *peer) gap() {
 func (p *peer) ask() {
 	clear(p.held)
 	p.bytes, p.hole = 0, time.Time{}
-	p.asking = asking{on: true, number: p.c.asking(), ahead: map[uint64]frame{}, moved: time.Now()}
+	now := time.Now()
+	p.asking = asking{on: true, number: p.c.asking(), ahead: map[uint64]frame{}, moved: now, tried: now}
 	p.c.count.asked.Add(1)
 	p.more(false)
 }
@@ -200,6 +199,7 @@ func (p *peer) piece(f frame) {
 		delete(a.ahead, f.piece)
 		a.piece++
 		a.moved, a.tries = time.Now(), 0
+		a.tried = a.moved
 		p.take(f)
 		if f.flag {
 			p.complete()
@@ -247,7 +247,7 @@ func (p *peer) watch() {
 		return
 	}
 	if p.asking.on {
-		p.timer.Reset(p.retry() - time.Since(p.asking.moved))
+		p.timer.Reset(p.retry() - time.Since(p.asking.tried))
 		return
 	}
 	if p.latest < p.next {
@@ -263,7 +263,7 @@ func (p *peer) watch() {
 
 // retry is how long to wait for a piece: longer each time it did not come.
 func (p *peer) retry() time.Duration {
-	return 2 * p.c.Patience << min(p.asking.tries, 4)
+	return 2 * p.c.Patience << min(p.asking.tries, 2)
 }
 
 // due runs when something that is awaited should have come.
@@ -273,12 +273,11 @@ func (p *peer) due() {
 	switch now := time.Now(); {
 	case p.gone:
 		return
-	case p.asking.on && now.Sub(p.asking.moved) >= p.retry():
-		if p.asking.tries++; p.asking.tries >= tries {
-			p.ask()
-			break
-		}
-		p.asking.moved = now
+	case p.asking.on && now.Sub(p.asking.moved) >= p.c.Silence: // who gives it has given up
+		p.ask()
+	case p.asking.on && now.Sub(p.asking.tried) >= p.retry():
+		p.asking.tries++
+		p.asking.tried = now
 		p.more(true)
 	case !p.asking.on && !p.hole.IsZero() && now.Sub(p.hole) >= p.c.Patience:
 		p.gap()
