@@ -52,7 +52,7 @@ type Server struct {
 	startTLS, direct *tls.Config
 	budget           budget
 
-	mixed            sync.Map // of feature.Org: has neither SCRAM for all, and the operator was told
+	mixed sync.Map // of feature.Org: has neither SCRAM for all, and the operator was told
 
 	opened   atomic.Int64 // streams since the start
 	failures atomic.Int64 // failed sign-ins since the start

@@ -379,13 +379,10 @@ func (d *DB) read(ctx context.Context, org feature.Org, fn func(*Tx) error) erro
 			return err
 		}
 		c, wait, err := d.pool.get(ctx, try > 0)
-		if wait > 0 {
-			d.board.Account(feature.Server, org).Wait.Add(int64(wait))
-		}
 		if err != nil {
 			return err
 		}
-		tx := &Tx{db: d, c: c, ctx: ctx, org: org}
+		tx := &Tx{db: d, c: c, ctx: ctx, org: org, wait: wait}
 		err = fn(tx)
 		dead := c.bad
 		d.pool.put(c)
@@ -407,13 +404,10 @@ func (d *DB) Write(ctx context.Context, org feature.Org, fn func(*Tx) error) err
 	}
 	for try := 0; ; try++ {
 		c, wait, err := d.pool.get(ctx, try > 0)
-		if wait > 0 {
-			d.board.Account(feature.Server, org).Wait.Add(int64(wait))
-		}
 		if err != nil {
 			return err
 		}
-		err = d.transact(ctx, c, org, fn)
+		err = d.transact(&Tx{db: d, c: c, ctx: ctx, org: org, wait: wait}, fn)
 		dead := c.bad
 		d.pool.put(c)
 		if err == nil || try > 0 || !dead || errors.Is(err, ErrInDoubt) || ctx.Err() != nil {
@@ -454,7 +448,7 @@ func (d *DB) WriteArchive(ctx context.Context, org feature.Org, fn func(*Tx) err
 			}
 			d.archiveConn = c
 		}
-		err := d.transact(ctx, d.archiveConn, org, fn)
+		err := d.transact(&Tx{db: d, c: d.archiveConn, ctx: ctx, org: org}, fn)
 		if !d.archiveConn.bad {
 			return err
 		}

@@ -25,6 +25,10 @@ type Tx struct {
 	units  int     // sum of shares
 	rows   int64   // read so far
 	begun  time.Time
+
+	wait time.Duration // for the connection; the next statement's feature pays
+	span *feature.Span // of the writer's goroutine; nil: the caller's time is charged where it began
+	last *Statement    // run last
 }
 
 // For names who pays for the statements that follow.
@@ -164,20 +168,38 @@ func (tx *Tx) query(s *Statement, text string, args []any, each func(*Row) error
 
 // charge books a statement.
 func (tx *Tx) charge(s *Statement, rows int64, took time.Duration) {
-	b := tx.db.board
-	if tx.shares == nil {
-		a := s.account(b, tx.org)
-		a.Statements.Add(1)
-		a.Rows.Add(rows)
-		a.SQLTime.Add(int64(took))
-		return
-	}
-	for i, share := range tx.shares {
-		a := s.account(b, share.Org)
+	tx.last = s
+	wait := int64(tx.wait)
+	tx.wait = 0
+	cpu := tx.span.Take()
+	tx.share(s, func(i int, a *feature.Account, part func(int64) int64) {
 		if i == 0 {
 			a.Statements.Add(1) // one statement stays one in the sum
 		}
-		a.Rows.Add(rows * int64(share.N) / int64(max(tx.units, 1)))
-		a.SQLTime.Add(int64(took) * int64(share.N) / int64(max(tx.units, 1)))
+		a.Rows.Add(part(rows))
+		a.SQLTime.Add(part(int64(took)))
+		a.CPU.Add(part(cpu))
+		a.Wait.Add(part(wait))
+	})
+}
+
+// finish charges what came after the last statement: the commit.
+func (tx *Tx) finish() {
+	if cpu := tx.span.Take(); cpu > 0 && tx.last != nil {
+		tx.share(tx.last, func(_ int, a *feature.Account, part func(int64) int64) { a.CPU.Add(part(cpu)) })
+	}
+}
+
+// share calls each with the accounts that pay for s, and what part of a sum is
+// theirs.
+func (tx *Tx) share(s *Statement, each func(i int, a *feature.Account, part func(int64) int64)) {
+	if tx.shares == nil {
+		each(0, s.account(tx.db.board, tx.org), func(sum int64) int64 { return sum })
+		return
+	}
+	for i, share := range tx.shares {
+		each(i, s.account(tx.db.board, share.Org), func(sum int64) int64 {
+			return sum * int64(share.N) / int64(max(tx.units, 1))
+		})
 	}
 }

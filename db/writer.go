@@ -45,6 +45,7 @@ type writer struct {
 	db  *DB
 	c   *conn
 	lax bool // the connection's commits do not wait for the disk now
+	sp  feature.Span
 
 	mu      sync.Mutex
 	archive []*job
@@ -160,9 +161,13 @@ func (w *writer) run() {
 		jobs, closed := w.take()
 		switch {
 		case len(jobs) == 1:
+			w.sp.Whole(w.db.board.Account(feature.Server, jobs[0].org))
 			w.one(jobs[0])
+			w.sp.End()
 		case len(jobs) > 1:
+			w.sp.Whole(w.db.board.Account(feature.Server, 0))
 			w.group(jobs)
+			w.sp.End()
 		case closed:
 			return
 		default:
@@ -173,7 +178,7 @@ func (w *writer) run() {
 
 // one runs a job as a transaction of its own.
 func (w *writer) one(j *job) {
-	w.started(j)
+	wait := w.started(j)
 	switch err := w.safety(j.lax); {
 	case err != nil:
 		j.done <- err
@@ -185,7 +190,7 @@ func (w *writer) one(j *job) {
 		w.held(time.Since(begun))
 		j.done <- err
 	default:
-		j.done <- w.db.transact(j.ctx, w.c, j.org, j.fn)
+		j.done <- w.db.transact(&Tx{db: w.db, c: w.c, ctx: j.ctx, org: j.org, wait: wait, span: &w.sp}, j.fn)
 	}
 }
 
@@ -215,7 +220,7 @@ func (w *writer) group(jobs []*job) {
 		}
 		return
 	}
-	tx := &Tx{db: w.db, c: w.c, ctx: context.Background(), begun: time.Now()}
+	tx := &Tx{db: w.db, c: w.c, ctx: context.Background(), begun: time.Now(), span: &w.sp}
 	err := w.safety(false)
 	if err == nil {
 		err = w.db.begin(tx)
@@ -231,7 +236,7 @@ func (w *writer) group(jobs []*job) {
 		if err != nil || i > 0 && (tx.Held() > groupLimit || w.archiveWaits()) {
 			break
 		}
-		w.started(j)
+		tx.wait = w.started(j)
 		var e error
 		e, err = w.savepoint(tx, j)
 		errs = append(errs, e)
@@ -273,11 +278,12 @@ func (w *writer) savepoint(tx *Tx, j *job) (own, whole error) {
 	return own, err
 }
 
-func (w *writer) started(j *job) {
+// started counts a job, and tells how long it has waited.
+func (w *writer) started(j *job) time.Duration {
 	wait := time.Since(j.at)
 	w.jobs.Add(1)
 	w.waited.Add(int64(wait))
-	w.db.board.Account(feature.Server, j.org).Wait.Add(int64(wait))
+	return wait
 }
 
 // held notes how long a transaction had the writer.
@@ -306,13 +312,18 @@ func (w *writer) close() {
 	w.c.close()
 }
 
-// transact runs fn in a transaction on c, again when the engine asks for it.
-func (d *DB) transact(ctx context.Context, c *conn, org feature.Org, fn func(*Tx) error) error {
+// transact runs fn in a transaction, again when the engine asks for it. first
+// has what the transaction begins with, each time.
+func (d *DB) transact(first *Tx, fn func(*Tx) error) error {
+	ctx := first.ctx
 	for try := 1; ; try++ {
 		if d.isBroken() {
 			return ErrBroken
 		}
-		tx := &Tx{db: d, c: c, ctx: ctx, org: org, begun: time.Now()}
+		now := *first
+		tx := &now
+		tx.begun = time.Now()
+		first.wait = 0 // is paid once
 		err := d.begin(tx)
 		if err == nil {
 			if err = fn(tx); err == nil {
@@ -348,6 +359,7 @@ func (d *DB) begin(tx *Tx) error {
 // commit makes tx durable. Only nil means that it is.
 func (d *DB) commit(tx *Tx) error {
 	_, err := tx.c.exec(tx.ctx, "COMMIT", nil)
+	tx.finish()
 	if d.writer != nil {
 		d.writer.held(tx.Held())
 		d.checkpoints.dirty.Store(true)
