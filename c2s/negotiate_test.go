@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,44 @@ func TestMechanismsOfOrganisation(t *testing.T) {
 	if f := p.say(strings.Replace(head, domain, "other.example", 1)).hear("</stream:features>"); !strings.Contains(f, ">SCRAM-SHA-256<") {
 		t.Errorf("%s", f)
 	}
+}
+
+// TestMixedKeys: where no SCRAM is for all, who signs in by PLAIN gets the keys
+// that were lacking.
+func TestMixedKeys(t *testing.T) {
+	h := newHouse(t)
+	h.people([]string{"old"}, sasl.SCRAMSHA1)
+	h.people([]string{"new"}, sasl.SCRAMSHA256)
+	mechanisms := func(name string) (list []string) {
+		t.Helper()
+		a, err := h.store.Account(t.Context(), h.org, name)
+		h.check(err)
+		for _, k := range a.Keys {
+			list = append(list, k.Mechanism)
+		}
+		return list
+	}
+	p := h.dial()
+	if f := p.open(); strings.Contains(f, "SCRAM") || !strings.Contains(f, ">PLAIN<") {
+		t.Errorf("%s", f)
+	}
+	p.say(plain("old", "wrong")).hear("<not-authorized/>")
+	if got := mechanisms("old"); len(got) != 1 {
+		t.Errorf("a wrong password gives keys: %v", got)
+	}
+	p.say(plain("old", password)).hear("<success")
+	if got := mechanisms("old"); !slices.Equal(got, []string{sasl.SCRAMSHA1, sasl.SCRAMSHA256}) {
+		t.Errorf("old has %v", got)
+	}
+	p = h.dial()
+	p.open()
+	p.say(plain("new", password)).hear("<success")
+	if got := mechanisms("new"); !slices.Equal(got, []string{sasl.SCRAMSHA256, sasl.SCRAMSHA1}) {
+		t.Errorf("new has %v", got)
+	}
+	p = h.dial()
+	p.open()
+	p.say(plain("old", password)).hear("<success") // as before
 }
 
 // TestTries: a stream may fail so often, an address so often in a minute; then

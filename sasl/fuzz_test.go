@@ -40,8 +40,8 @@ func FuzzServer(f *testing.F) {
 				{Mechanism: sasl.SCRAMSHA256, Iterations: 1, Salt: []byte("salt"), StoredKey: key, ServerKey: key},
 			}}, nil
 		},
-		Bearer:     func(token string) (sasl.Claims, error) { return sasl.Verify(key, token, time.Unix(0, 0)) },
-		Iterations: 1,
+		Bearer: func(token string) (sasl.Claims, error) { return sasl.Verify(key, token, time.Unix(0, 0)) },
+		Shapes: func(string) []sasl.Shape { return []sasl.Shape{{Iterations: 1, Salt: 100, Accounts: 1}} },
 	}
 	f.Fuzz(func(t *testing.T, n int, first, final []byte) {
 		s, err := sasl.NewServer(plus[uint(n)%uint(len(plus))], cfg)

@@ -3,6 +3,7 @@ package sasl
 import (
 	"bytes"
 	"crypto/pbkdf2"
+	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -50,6 +51,23 @@ func Derive(mech, password string, iterations int, salt []byte) (Keys, error) {
 		return Keys{}, err
 	}
 	return c.Keys(), nil
+}
+
+// NewKeys makes the keys of a new password for every mechanism, or for those given: with DefaultIterations and salts of their own. Errors are those of Derive.
+func NewKeys(password string, mechs ...string) ([]Keys, error) {
+	if len(mechs) == 0 {
+		mechs = []string{SCRAMSHA1, SCRAMSHA256}
+	}
+	keys := make([]Keys, len(mechs))
+	for i, mech := range mechs {
+		salt := make([]byte, saltSize)
+		rand.Read(salt) // never fails
+		var err error
+		if keys[i], err = Derive(mech, password, DefaultIterations, salt); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // DeriveClient makes what a client may keep of a password. Parameters and errors are those of Derive.

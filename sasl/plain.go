@@ -2,6 +2,7 @@ package sasl
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -24,12 +25,16 @@ func (s *Server) plain(in []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	strong, _ := hashOf(SCRAMSHA256)
-	keys, known := s.cfg.decoy(strong, local), false
-	for _, mech := range []string{SCRAMSHA256, SCRAMSHA1} {
-		if k, found := cr.keys(mech); found {
+	mechs := s.cfg.plainOrder(local)
+	first, _ := hashOf(mechs[0])
+	keys, known := s.cfg.decoy(first, local), false
+	var lacked []string
+	for _, mech := range mechs {
+		switch k, found := cr.keys(mech); {
+		case !found:
+			lacked = append(lacked, mech)
+		case !known:
 			keys, known = k, true
-			break
 		}
 	}
 	if match := keys.Verify(string(password)); !match || !known {
@@ -38,8 +43,27 @@ func (s *Server) plain(in []byte) ([]byte, bool, error) {
 	if cr.Disabled {
 		return nil, false, fail(AccountDisabled, "")
 	}
+	if len(lacked) > 0 {
+		if s.lacked, err = NewKeys(string(password), lacked...); err != nil {
+			return nil, false, &Failure{Condition: TemporaryAuthFailure, Cause: err}
+		}
+	}
 	s.result.Local = local
 	return nil, true, nil
+}
+
+// plainOrder says by which keys a password is compared, if there are several: those that all accounts have come first, for one hash takes longer than the
+// other. Where no kind is on all accounts, those that do not exist seem to have the one or the other.
+func (c *ServerConfig) plainOrder(local string) [2]string {
+	order := [2]string{SCRAMSHA256, SCRAMSHA1}
+	if slices.Contains(c.Offered, SCRAMSHA256) {
+		return order
+	}
+	h, _ := hashOf(SCRAMSHA256)
+	if slices.Contains(c.Offered, SCRAMSHA1) || h.mac(nil, c.Secret, []byte("plain\x00"+c.Domain+"\x00"+local))[0]&1 == 1 {
+		order[0], order[1] = order[1], order[0]
+	}
+	return order
 }
 
 // appendPlain appends the client's message.

@@ -1,6 +1,8 @@
 package sasl
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -43,8 +45,9 @@ type ServerConfig struct {
 	// Secret makes up salts for accounts that do not exist. It must outlive restarts, be the same on all nodes, and have 16 bytes or more: a salt that
 	// changes tells that an account does not exist.
 	Secret []byte
-	// Iterations is the count for accounts that do not exist: that of most accounts which do. 0 stands for DefaultIterations.
-	Iterations int
+	// Shapes tells how the keys of accounts that exist look, by mechanism without -PLUS: those made up for an account that does not exist look like some of
+	// them. nil, or an empty answer, stands for keys as NewKeys makes them.
+	Shapes func(mech string) []Shape
 	// HideOffer leaves the hash of the offer out of SCRAM (XEP-0474), for streams on which not everything offered is known here.
 	HideOffer bool
 	// OpenIDConfiguration is the address of the token issuer's metadata, told when OAUTHBEARER refuses (RFC 7628 §3.2.2); may be "".
@@ -97,7 +100,41 @@ func (c *ServerConfig) credentials(local string, ok bool) (Credentials, error) {
 	return cr, nil
 }
 
-// decoy makes up the keys of an account that does not exist: always the same ones for the same name, which no password fits.
+// A Shape is what a client is told of keys before it has proven anything, and on how many accounts they are.
+type Shape struct {
+	Iterations int
+	Salt       int // bytes
+	Accounts   int
+}
+
+// usualShape is that of NewKeys.
+var usualShape = Shape{Iterations: DefaultIterations, Salt: saltSize}
+
+// shape picks one for a name, each as often as accounts have it; at is what it is picked by. The fewest iterations come first: while accounts move on to
+// more of them, a name moves on too, and never back.
+func (c *ServerConfig) shape(mech string, at uint32) Shape {
+	var shapes []Shape
+	if c.Shapes != nil {
+		shapes = slices.SortedFunc(slices.Values(c.Shapes(mech)), func(a, b Shape) int {
+			return cmp.Or(cmp.Compare(a.Iterations, b.Iterations), cmp.Compare(a.Salt, b.Salt))
+		})
+	}
+	all := uint64(0)
+	for _, s := range shapes {
+		all += uint64(s.Accounts)
+	}
+	place := uint64(at) * all >> 32
+	for _, s := range shapes {
+		if place < uint64(s.Accounts) {
+			return s
+		}
+		place -= uint64(s.Accounts)
+	}
+	return usualShape
+}
+
+// decoy makes up the keys of an account that does not exist: always the same ones for the same name, which no password fits. When the name gets another
+// shape, as accounts do that change their password, the salt is another too.
 func (c *ServerConfig) decoy(h hashing, name string) Keys {
 	seed, _ := hashOf(SCRAMSHA256)
 	var buf [192]byte
@@ -105,12 +142,17 @@ func (c *ServerConfig) decoy(h hashing, name string) Keys {
 	b = append(append(b, c.Domain...), 0)
 	b = append(b, name...)
 	k := seed.mac(make([]byte, 0, 2*seed.size), c.Secret, b)
-	iterations := c.Iterations
-	if iterations == 0 {
-		iterations = DefaultIterations
+	shape := c.shape(h.name, binary.BigEndian.Uint32(k[saltSize:]))
+	salt := k[:saltSize:saltSize]
+	if shape.Iterations != usualShape.Iterations || shape.Salt != usualShape.Salt {
+		salt = nil
+		for i := byte(0); len(salt) < shape.Salt; i++ {
+			salt = seed.mac(salt, c.Secret, binary.BigEndian.AppendUint32(append(b, 0, i), uint32(shape.Iterations)))
+		}
+		salt = salt[:shape.Salt]
 	}
 	stored := h.sum(k, k)[len(k):]
-	return Keys{Mechanism: h.name, Iterations: iterations, Salt: k[:saltSize:saltSize], StoredKey: stored, ServerKey: stored}
+	return Keys{Mechanism: h.name, Iterations: shape.Iterations, Salt: salt, StoredKey: stored, ServerKey: stored}
 }
 
 // Result is who signed in, and how.
@@ -128,6 +170,7 @@ type Server struct {
 	step   func(s *Server, in []byte) (out []byte, done bool, err error) // what takes the next message; nil when the exchange is over
 	scram  scramServer
 	result Result // filled as it becomes known, shown when done
+	lacked []Keys // see Lacked
 	begun  bool
 	done   bool
 }
@@ -182,6 +225,15 @@ func (s *Server) Step(in []byte) (out []byte, done bool, err error) {
 		s.step = nil
 	}
 	return out, s.done, err
+}
+
+// Lacked gives, once Step says done, keys of the password for the mechanisms that the account has none for: with PLAIN the server has seen the password, and
+// the next time it need not. nil when there are none, and after other mechanisms.
+func (s *Server) Lacked() []Keys {
+	if !s.done {
+		return nil
+	}
+	return s.lacked
 }
 
 // Result tells who signed in. It is zero until Step says done.

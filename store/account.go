@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bearhug/bearhug/db"
@@ -216,6 +217,7 @@ func (s *Store) SetKeys(ctx context.Context, org feature.Org, local string, keys
 // others now, it keeps those.
 func (s *Store) AddKeys(ctx context.Context, a *Account, more []Key) error {
 	defer s.signIn.Add(1)
+	s.keyBook.note(a.Org, slices.Concat(a.Keys, more))
 	had := appendKeys(nil, a.Keys)
 	if err := s.db.Write(ctx, a.Org, func(tx *db.Tx) error {
 		_, err := tx.Exec("account-keys-add", appendKeys(had[:len(had):len(had)], more), int64(a.ID), had)

@@ -22,12 +22,20 @@ SELECT a.id FROM account a
 WHERE a.org = ? AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run r WHERE r.id = a.import AND r.done = 1))
   AND LENGTH(a.sasl) > 0 AND INSTR(a.sasl, ?) = 0 LIMIT 1;
 
+-- name: account-sample   feature: account   on: primary
+SELECT a.sasl FROM account a
+WHERE a.org = ? AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run r WHERE r.id = a.import AND r.done = 1))
+  AND LENGTH(a.sasl) > 0 ORDER BY a.name LIMIT ?;
+
 -- name: account-insert   feature: account   on: primary
 INSERT INTO account (org, name, id, sasl, disabled, roster, roster_floor, blocks, prefs, import, at)
 VALUES (?, ?, ?, ?, 0, 0, 0, 0, NULL, ?, ?)...;
 
 -- name: account-keys   feature: account   on: primary
 UPDATE account SET sasl = ? WHERE id = ?;
+
+-- name: account-keys-add   feature: account   on: primary
+UPDATE account SET sasl = ? WHERE id = ? AND sasl = ?;
 
 -- name: account-disable   feature: account   on: primary
 UPDATE account SET disabled = ? WHERE id = ?;

@@ -31,7 +31,19 @@ type keyring struct {
 	marks   int // how often keys were noted that lack something
 	version uint64
 	at      time.Time
+
+	noted  int // how often keys were written
+	shapes [len(mechanisms)]map[KeyShape]int
+	drawn  int       // noted when shapes was drawn
+	drawAt time.Time // when
 }
+
+// KeyShape is what a client is told of an account's keys before it has proven
+// anything.
+type KeyShape struct{ Iterations, Salt int } // Salt in bytes
+
+// sampleSize is how many accounts are looked at to know how keys look.
+const sampleSize = 1000
 
 func (b *keyBook) ring(org feature.Org) *keyring {
 	if b.orgs == nil {
@@ -53,6 +65,7 @@ func (b *keyBook) note(org feature.Org, keys []Key) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.ring(org)
+	k.noted++
 	for i, m := range mechanisms {
 		has := false
 		for _, key := range keys {
@@ -81,6 +94,9 @@ func (k *keyring) stale(version uint64, now time.Time) bool {
 // got them.
 func (s *Store) Mechanisms(ctx context.Context, org feature.Org) ([]string, error) {
 	version, now := s.SignInVersion(), time.Now()
+	if err := s.drawShapes(ctx, org, now); err != nil {
+		return nil, fmt.Errorf("mechanisms of organisation %d: %w", org, err)
+	}
 	s.keyBook.mu.Lock()
 	k := s.keyBook.ring(org)
 	marks, stale := k.marks, k.stale(version, now)
@@ -121,4 +137,56 @@ func (s *Store) lacks(ctx context.Context, org feature.Org, mechanism string) (l
 		return nil
 	}, org, mechanism)
 	return lacks, err
+}
+
+// KeyShapes tells how the keys of an organisation's accounts look for a
+// mechanism, with the number of accounts in a sample that have each shape. It
+// stands in memory since Mechanisms was asked; the caller does not change it.
+func (s *Store) KeyShapes(org feature.Org, mechanism string) map[KeyShape]int {
+	s.keyBook.mu.Lock()
+	defer s.keyBook.mu.Unlock()
+	for i, m := range mechanisms {
+		if m == mechanism {
+			return s.keyBook.ring(org).shapes[i]
+		}
+	}
+	return nil
+}
+
+// drawShapes looks at some accounts at the first question, and when keys were
+// written since, at most once a minute.
+func (s *Store) drawShapes(ctx context.Context, org feature.Org, now time.Time) error {
+	s.keyBook.mu.Lock()
+	k := s.keyBook.ring(org)
+	first := k.shapes[0] == nil
+	due := first || k.drawn != k.noted && now.Sub(k.drawAt) >= lookAgain
+	if due && !first {
+		k.drawAt = now // one looks, the others have the old answer
+	}
+	noted := k.noted
+	s.keyBook.mu.Unlock()
+	if !due {
+		return nil
+	}
+	var shapes [len(mechanisms)]map[KeyShape]int
+	for i := range shapes {
+		shapes[i] = make(map[KeyShape]int)
+	}
+	if err := s.db.Query(ctx, org, "account-sample", func(r *db.Row) error {
+		keys, err := parseKeys(r.Bytes(0))
+		for _, key := range keys {
+			for i, m := range mechanisms {
+				if key.Mechanism == m {
+					shapes[i][KeyShape{key.Iterations, len(key.Salt)}]++
+				}
+			}
+		}
+		return err
+	}, org, sampleSize); err != nil {
+		return err
+	}
+	s.keyBook.mu.Lock()
+	defer s.keyBook.mu.Unlock()
+	k.shapes, k.drawn, k.drawAt = shapes, noted, now
+	return nil
 }

@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/store"
 	"github.com/bearhug/bearhug/store/storetest"
 )
@@ -96,4 +98,80 @@ func TestMechanismsFromRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestKeyShapes: how keys look is known from a sample; each organisation for
+// itself.
+func TestKeyShapes(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		s, ctx := open(t), t.Context()
+		org, other := mustOrg(t, s, "example.org"), mustOrg(t, s, "example.net")
+		key := func(m string, iterations int, salt string) store.Key {
+			return store.Key{Mechanism: m, Iterations: iterations, Salt: []byte(salt), StoredKey: []byte("s"), ServerKey: []byte("k")}
+		}
+		for local, keys := range map[string][]store.Key{
+			"a": {key("SCRAM-SHA-1", 1000, "long salt")}, "b": {key("SCRAM-SHA-1", 1000, "salt long")},
+			"c": {key("SCRAM-SHA-1", 4096, "salt"), key("SCRAM-SHA-256", 4096, "salt")}, "d": nil,
+		} {
+			if _, err := s.CreateAccount(ctx, org, local, keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, o := range []feature.Org{org, other} {
+			if _, err := s.Mechanisms(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := s.KeyShapes(org, "SCRAM-SHA-1"); !maps.Equal(got, map[store.KeyShape]int{{1000, 9}: 2, {4096, 4}: 1}) {
+			t.Errorf("%v", got)
+		}
+		if got := s.KeyShapes(org, "SCRAM-SHA-256"); !maps.Equal(got, map[store.KeyShape]int{{4096, 4}: 1}) {
+			t.Errorf("%v", got)
+		}
+		if got := s.KeyShapes(other, "SCRAM-SHA-1"); len(got) != 0 {
+			t.Errorf("other organisation: %v", got)
+		}
+	})
+}
+
+// TestAddKeys: keys are added to those that were read, and to no others.
+func TestAddKeys(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		s, ctx := open(t), t.Context()
+		org := mustOrg(t, s, "example.org")
+		if _, err := s.CreateAccount(ctx, org, "anna", []store.Key{scram("SCRAM-SHA-1", "one")}); err != nil {
+			t.Fatal(err)
+		}
+		read, err := s.Account(ctx, org, "anna")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(salts ...string) {
+			t.Helper()
+			a, err := s.Account(ctx, org, "anna")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, k := range a.Keys {
+				got = append(got, string(k.Salt))
+			}
+			if !slices.Equal(got, salts) {
+				t.Errorf("%q; want %q", got, salts)
+			}
+		}
+		for range 2 { // the second has read what is not there any more
+			if err := s.AddKeys(ctx, read, []store.Key{scram("SCRAM-SHA-256", "two")}); err != nil {
+				t.Fatal(err)
+			}
+			want("salt of one", "salt of two")
+		}
+		if err := s.SetKeys(ctx, org, "anna", []store.Key{scram("SCRAM-SHA-1", "new")}); err != nil { // another password
+			t.Fatal(err)
+		}
+		if err := s.AddKeys(ctx, read, []store.Key{scram("SCRAM-SHA-256", "two")}); err != nil {
+			t.Fatal(err)
+		}
+		want("salt of new")
+	})
 }
