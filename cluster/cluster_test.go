@@ -305,7 +305,7 @@ func TestReorder(t *testing.T) {
 	pair(t, nil, func(h *cluster.Hub, a, b *member) {
 		asked := b.c.Stats().Asked
 		h.Set(cluster.Faults{Reorder: .3, Double: .3, Delay: time.Millisecond}) // up to 51 ms late, patience 100 ms
-		for i := range 500 {
+		for i := range 3000 {
 			a.set(0, 1, fmt.Sprint("k", i%20), fmt.Sprint(i))
 			time.Sleep(time.Millisecond)
 		}
@@ -313,6 +313,23 @@ func TestReorder(t *testing.T) {
 		synctest.Wait()
 		s := b.c.Stats()
 		if d := differ(a, b); d != "" || s.Asked != asked || s.Early == 0 || s.Doubled == 0 {
+			t.Errorf("%s %+v", d, s)
+		}
+	})
+}
+
+// What comes twice is applied once, and leaves nothing behind.
+func TestDouble(t *testing.T) {
+	pair(t, nil, func(h *cluster.Hub, a, b *member) {
+		before := b.c.Stats()
+		h.Set(cluster.Faults{Double: 1})
+		for i := range 1000 {
+			a.set(0, 1, fmt.Sprint("k", i%20), fmt.Sprint(i))
+		}
+		synctest.Wait()
+		s := b.c.Stats()
+		if d := differ(a, b); d != "" || s.Applied-before.Applied != 1000 || s.Doubled-before.Doubled != 1000 ||
+			s.Early != before.Early || s.Asked != before.Asked {
 			t.Errorf("%s %+v", d, s)
 		}
 	})

@@ -123,10 +123,20 @@ func (c *cell) heal() string {
 	time.Sleep(quiet)
 	synctest.Wait()
 	var alive []*member
+	var asked int64
 	for _, m := range c.nodes {
 		if m != nil {
 			alive = append(alive, m)
+			asked += m.c.Stats().Asked
 		}
+	}
+	time.Sleep(quiet) // and quiet it stays
+	synctest.Wait()
+	for _, m := range alive {
+		asked -= m.c.Stats().Asked
+	}
+	if asked != 0 {
+		return fmt.Sprintf("%d snapshots asked for while nothing was lost", -asked)
 	}
 	if d := differ(alive...); d != "" {
 		return d
