@@ -66,6 +66,12 @@ type generation struct {
 
 func newGeneration() *generation { return &generation{tails: map[AccountID]*tail{}} }
 
+// flush asks for what is kept up to and including a generation.
+type flush struct {
+	upto  *generation
+	reply chan error // capacity 1
+}
+
 // behind keeps the index of the archive behind the hot path.
 type behind struct {
 	s        *Store
@@ -73,13 +79,13 @@ type behind struct {
 
 	mu    sync.Mutex
 	now   *generation
-	old   *generation   // being written; nil when none is
+	old   []*generation // to be written, the first is under way; now is younger
 	last  int64         // greatest committed message
 	space chan struct{} // closed and renewed when a generation was written
 
 	wake    chan struct{}
 	hurry   atomic.Int32 // somebody waits for a flush
-	flushes chan chan error
+	flushes chan flush
 	stop    context.CancelFunc
 	ended   chan struct{}
 }
@@ -87,7 +93,7 @@ type behind struct {
 func (s *Store) newBehind(ctx context.Context) (*behind, error) {
 	b := &behind{
 		s: s, deferred: s.db.SQLite(), now: newGeneration(), space: make(chan struct{}),
-		wake: make(chan struct{}, 1), flushes: make(chan chan error), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), flushes: make(chan flush), ended: make(chan struct{}),
 	}
 	if !b.deferred {
 		close(b.ended)
@@ -171,9 +177,12 @@ func (b *behind) nudge() {
 func (b *behind) room(ctx context.Context) error {
 	for {
 		b.mu.Lock()
-		full, space := b.now.messages >= mostMessages, b.space
+		messages, space := b.now.messages, b.space
+		for i := 1; i < len(b.old); i++ {
+			messages += b.old[i].messages
+		}
 		b.mu.Unlock()
-		if !full {
+		if messages < mostMessages {
 			return nil
 		}
 		select {
@@ -192,66 +201,92 @@ func (b *behind) run(ctx context.Context) {
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
 	for {
-		var reply chan error
+		var f flush
 		select {
 		case <-ctx.Done():
 			return
-		case reply = <-b.flushes:
+		case f = <-b.flushes:
 		case <-b.wake:
+			f.upto = b.cut()
 		case <-timer.C:
-			if !b.due() {
+			if f.upto = b.due(); f.upto == nil {
 				continue
 			}
 		}
-		err := b.write(ctx)
+		err := b.write(ctx, f.upto)
 		if err != nil && ctx.Err() == nil {
 			b.s.log.Warn("index of the archive", slog.Any("err", err))
 		}
-		if reply != nil {
-			reply <- err
+		if f.reply != nil {
+			f.reply <- err
 		}
 	}
 }
 
-// due reports whether something has waited long enough.
-func (b *behind) due() bool {
+// cut closes the generation of now and returns the youngest that is to be
+// written; nil when nothing is kept.
+func (b *behind) cut() *generation {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.old != nil {
-		return true
+	if !b.now.since.IsZero() {
+		b.old, b.now = append(b.old, b.now), newGeneration()
 	}
+	return b.youngest()
+}
+
+// youngest is the last generation that was closed; the caller holds mu.
+func (b *behind) youngest() *generation {
+	if len(b.old) == 0 {
+		return nil
+	}
+	return b.old[len(b.old)-1]
+}
+
+// due is up to where it is time to write; nil when nothing has waited long
+// enough.
+func (b *behind) due() *generation {
+	b.mu.Lock()
 	age := flushAge
 	if b.now.messages > fewMessages {
 		age = flushLate
 	}
-	return !b.now.since.IsZero() && time.Since(b.now.since) >= age
+	if !b.now.since.IsZero() && time.Since(b.now.since) >= age {
+		b.mu.Unlock()
+		return b.cut()
+	}
+	defer b.mu.Unlock()
+	return b.youngest() // cut short before
 }
 
-// flush writes all that is kept now.
+// flush writes all that is kept now, and nothing that comes meanwhile: who
+// writes on does not keep it.
 func (b *behind) flush(ctx context.Context) error {
 	if !b.deferred {
 		return nil
 	}
+	f := flush{upto: b.cut(), reply: make(chan error, 1)}
+	if f.upto == nil {
+		return nil
+	}
 	b.hurry.Add(1)
 	defer b.hurry.Add(-1)
-	reply := make(chan error, 1)
 	select {
-	case b.flushes <- reply:
+	case b.flushes <- f:
 	case <-b.ended:
 		return db.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
-	case err := <-reply:
+	case err := <-f.reply:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Flush has everything that is held behind the hot path written: entries,
-// conversations, cursors. Nothing depends on it but the time of the next Open.
+// Flush has everything that is held behind the hot path when it is called
+// written: entries, conversations, cursors. Nothing depends on it but the time of the next Open.
 func (s *Store) Flush(ctx context.Context) error {
 	if err := s.behind.flush(ctx); err != nil {
 		return fmt.Errorf("flush the store: %w", err)
@@ -272,30 +307,26 @@ func (b *behind) close() error {
 	return err
 }
 
-// write writes the generation that was cut short before, if any, and the one
-// of now.
-func (b *behind) write(ctx context.Context) error {
-	for range 2 {
+// write writes the generations up to and including upto, the oldest first,
+// which may have been cut short before.
+func (b *behind) write(ctx context.Context, upto *generation) error {
+	for {
 		b.mu.Lock()
-		if b.old == nil {
-			if b.now.since.IsZero() {
-				b.mu.Unlock()
-				return nil
-			}
-			b.old, b.now = b.now, newGeneration()
+		if !slices.Contains(b.old, upto) {
+			b.mu.Unlock()
+			return nil
 		}
-		g := b.old
+		g := b.old[0]
 		b.mu.Unlock()
 		if err := b.writeGeneration(ctx, g); err != nil {
 			return err
 		}
 		b.mu.Lock()
-		b.old = nil
+		b.old = slices.Delete(b.old, 0, 1)
 		close(b.space)
 		b.space = make(chan struct{})
 		b.mu.Unlock()
 	}
-	return nil
 }
 
 // part is a stretch of one owner's tail.
@@ -360,10 +391,13 @@ func (b *behind) pause(ctx context.Context, d time.Duration) {
 // inboxes are undone with it.
 func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 	for parts := g.parts(); len(parts) > 0; {
-		done, began := 0, time.Now()
+		done, began, limit := 0, time.Now(), indexTime
+		if b.hurry.Load() > 0 {
+			limit = stepTime
+		}
 		if err := b.s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
 			done, began = 0, time.Now()
-			for done < len(parts) && tx.Held() < indexTime {
+			for done < len(parts) && tx.Held() < limit {
 				n := bunch(parts[done:])
 				if err := index(tx, parts[done:done+n]); err != nil {
 					return err

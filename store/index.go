@@ -102,11 +102,11 @@ func index(tx *db.Tx, parts []part) error {
 func (b *behind) inbox(owner AccountID) (cursor ID, in int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, g := range []*generation{b.old, b.now} {
-		if g == nil || g.tails[owner] == nil {
+	for i := range len(b.old) + 1 {
+		t := b.generation(i).tails[owner]
+		if t == nil {
 			continue
 		}
-		t := g.tails[owner]
 		if t.cursor.Compare(cursor) > 0 {
 			cursor = t.cursor
 		}
@@ -115,21 +115,30 @@ func (b *behind) inbox(owner AccountID) (cursor ID, in int64) {
 	return cursor, in
 }
 
+// generation is the i-th of those in memory, the oldest first; the caller
+// holds mu.
+func (b *behind) generation(i int) *generation {
+	if i < len(b.old) {
+		return b.old[i]
+	}
+	return b.now
+}
+
 // kept calls each for the entries of owner that are in memory, oldest first or
 // newest first, until it returns false. It returns the greatest committed
 // message. each is called under the lock.
 func (b *behind) kept(owner AccountID, backward bool, each func(*entry) bool) (last int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	parts := [2]*generation{b.old, b.now}
-	if backward {
-		parts[0], parts[1] = parts[1], parts[0]
-	}
-	for _, g := range parts {
-		if g == nil || g.tails[owner] == nil {
+	for i := range len(b.old) + 1 {
+		if backward {
+			i = len(b.old) - i
+		}
+		t := b.generation(i).tails[owner]
+		if t == nil {
 			continue
 		}
-		entries := g.tails[owner].entries
+		entries := t.entries
 		for i := range entries {
 			e := &entries[i]
 			if backward {
