@@ -71,6 +71,8 @@ type Config struct {
 	Log     *slog.Logger
 	Wait    *feature.Dial // ms after which delivery does not wait for the commit
 	Backlog *feature.Dial // bytes that may wait for a commit
+	Board   *feature.Board
+	Feature feature.ID // pays for the writer
 }
 
 // An Archive is the message log of one node.

@@ -62,7 +62,7 @@ func newShelf(t *testing.T) *shelf {
 func (s *shelf) open() {
 	a, err := archive.Open(context.Background(), archive.Config{
 		Store: s.store, Log: slog.New(slog.DiscardHandler),
-		Wait: s.board.Dial("archive.wait"), Backlog: s.board.Dial("archive.backlog"),
+		Board: s.board, Wait: s.board.Dial("archive.wait"), Backlog: s.board.Dial("archive.backlog"),
 	})
 	s.check(err)
 	s.Archive = a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 )
@@ -20,6 +21,7 @@ func (a *Archive) write() {
 	ticker := time.NewTicker(cursorEvery)
 	defer ticker.Stop()
 	ctx := context.Background()
+	var span feature.Span
 	for {
 		select {
 		case <-a.work:
@@ -27,17 +29,34 @@ func (a *Archive) write() {
 			a.saveCursors(ctx)
 		}
 		for {
+			span.Begin(a.Board.Account(a.Feature, 0))
 			b := a.next(ctx)
 			if b == nil {
+				span.End()
 				break
 			}
 			a.commit(ctx, b)
-			a.settle(b)
+			a.share(&span, b)
+			a.settle(b, &span)
 		}
 		if a.finished() {
 			a.saveCursors(ctx)
 			return
 		}
+	}
+}
+
+// share ends a span whose time the organisations of a batch pay by the messages
+// they have in it.
+func (a *Archive) share(span *feature.Span, b *batch) {
+	ns := span.Take()
+	span.Drop()
+	for i, n := 0, len(b.messages); ns > 0 && i < n; {
+		org, part := b.messages[i].Org, int64(0)
+		for ; i < n && b.messages[i].Org == org; i++ {
+			part++
+		}
+		a.Board.Account(a.Feature, org).CPU.Add(ns * part / int64(n))
 	}
 }
 
@@ -195,10 +214,12 @@ func (a *Archive) deliver(b *batch) {
 }
 
 // settle delivers a committed batch and tells that it is safe.
-func (a *Archive) settle(b *batch) {
+func (a *Archive) settle(b *batch, span *feature.Span) {
 	a.hand.Lock()
-	a.deliver(b)
+	a.deliver(b) // each delivery is measured by itself
 	a.hand.Unlock()
+	span.Begin(a.Board.Account(a.Feature, 0))
+	defer a.share(span, b)
 	size := 0
 	for _, m := range b.messages {
 		size += m.Wire.Len()

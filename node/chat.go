@@ -38,11 +38,11 @@ type chat struct {
 //  1. What the router works with. 2. The modules. 3. Levers. 4. Doors.
 func (n *Node) startChat(ctx context.Context) (err error) {
 	c := &n.chat
-	if c.poller, err = stream.NewPoller(stream.Options{}); err != nil {
-		return fmt.Errorf("open poller: %w", err)
-	}
 	if err := n.startRouter(ctx); err != nil {
 		return err
+	}
+	if c.poller, err = stream.NewPoller(stream.Options{Account: c.router.Streaming(0)}); err != nil {
+		return fmt.Errorf("open poller: %w", err)
 	}
 	if err := c.router.Use(chatModules); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
@@ -81,11 +82,15 @@ func (r *Router) replay(a *presence.Account, s *session.Session) {
 	a.Hold()
 	go func() {
 		defer a.Release()
+		var span feature.Span
+		defer span.End()
 		for {
+			span.Begin(r.Board.Account(r.features.archive, a.Org))
 			err := r.readLog(context.Background(), a, s)
 			if err == nil {
 				return
 			}
+			span.End()
 			r.Log.Error("delivery log not read; trying again", "jid", s.JID.String(), "cause", err)
 			select {
 			case <-time.After(replayAgain):

@@ -77,7 +77,7 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	})
 	a, err := archive.Open(ctx, archive.Config{
 		Store: h.Store, Log: h.Log.With("feature", "archive"),
-		Wait: b.Dial("archive.wait"), Backlog: b.Dial("archive.backlog"),
+		Board: b, Feature: r.features.archive, Wait: b.Dial("archive.wait"), Backlog: b.Dial("archive.backlog"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
@@ -107,7 +107,7 @@ func (r *Router) declare() (err error) {
 	}
 	r.features.roster = add("rosters", "RFC 6121 §2: pushes of roster changes")
 	r.features.archive = add("archive", "the message log: durable before it is acknowledged",
-		feature.Lever{Name: "archive.wait", Unit: "ms", Default: 250, Min: 1, Max: 60000,
+		feature.Lever{Name: "archive.wait", Unit: "ms", Default: 250, Min: 1, Max: 60000, Reach: feature.ServerOnly,
 			Doc: "how long delivery waits for the commit; past it a message is delivered unacknowledged"},
 		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
 			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
