@@ -21,10 +21,6 @@ import (
 // with the control socket of a running server, and called in the same way by a
 // command that opened the store itself because no server runs.
 
-// Iterations of PBKDF2 for keys that this server derives: the least that
-// RFC 7677 §4 allows, for it is the clients, phones among them, who pay.
-const iterations = 4096
-
 // maxTokenTTL bounds the life of a bearer token.
 const maxTokenTTL = 24 * time.Hour
 
@@ -325,25 +321,10 @@ func deriveAll(password string) ([]store.Key, error) {
 	if password == "" {
 		return nil, errors.New("the password is empty")
 	}
-	keys := make([]store.Key, 0, len(mechanisms))
-	for _, mech := range mechanisms {
-		k, err := derive(mech, password)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
+	derived, err := sasl.NewKeys(password, mechanisms[:]...)
+	keys := make([]store.Key, len(derived))
+	for i, k := range derived {
+		keys[i] = store.Key(k)
 	}
-	return keys, nil
-}
-
-func derive(mech, password string) (store.Key, error) {
-	salt := make([]byte, 16)
-	if _, err := rand.Read(salt); err != nil {
-		return store.Key{}, err
-	}
-	k, err := sasl.Derive(mech, password, iterations, salt)
-	if err != nil {
-		return store.Key{}, err
-	}
-	return store.Key{Mechanism: k.Mechanism, Iterations: k.Iterations, Salt: k.Salt, StoredKey: k.StoredKey, ServerKey: k.ServerKey}, nil
+	return keys, err
 }

@@ -43,6 +43,13 @@ type ImportOptions struct {
 type ImportReport struct {
 	Accounts int
 	Problems []store.Problem // by line
+	Notes    []string        // what the operator should know of the organisations now
+}
+
+// importDone is the result of user.import.
+type importDone struct {
+	store.ImportResult
+	Notes []string `json:"notes,omitempty"`
 }
 
 // importRow is a line of the file that is sound in itself.
@@ -117,7 +124,7 @@ func standIns() []store.Key {
 	var out []store.Key
 	for _, mech := range mechanisms {
 		n := keyBytes(mech)
-		out = append(out, store.Key{Mechanism: mech, Iterations: iterations,
+		out = append(out, store.Key{Mechanism: mech, Iterations: sasl.DefaultIterations,
 			Salt: make([]byte, 16), StoredKey: make([]byte, n), ServerKey: make([]byte, n)})
 	}
 	return out
@@ -136,7 +143,7 @@ func keyBytes(mech string) int {
 
 // sendImport gives rows to the server, which takes all of them or none.
 func sendImport(ctx context.Context, c *ops.Caller, rows []store.ImportRow, dry bool, progress func(done, total int)) (ImportReport, error) {
-	var result store.ImportResult
+	var result importDone
 	err := c.Call(ctx, ops.Request{
 		Op: "user.import", Args: ImportArgs{DryRun: dry}, Progress: progress,
 		Send: func(next func(any) error) error {
@@ -153,7 +160,7 @@ func sendImport(ctx context.Context, c *ops.Caller, rows []store.ImportRow, dry 
 	if err != nil {
 		return ImportReport{}, err
 	}
-	return ImportReport{Accounts: result.Accounts, Problems: merge(nil, result.Problems)}, nil
+	return ImportReport{Accounts: result.Accounts, Problems: merge(nil, result.Problems), Notes: result.Notes}, nil
 }
 
 // importUsers is the server's end.
@@ -178,10 +185,46 @@ func (a *admin) importUsers(c *ops.Call) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("import accounts: %w", err)
 	}
-	if !arg.DryRun && len(result.Problems) == 0 {
-		a.log.Info("accounts imported", "accounts", result.Accounts, "seconds", time.Since(began).Seconds())
+	done := importDone{ImportResult: result}
+	if arg.DryRun || len(result.Problems) > 0 {
+		return done, nil
 	}
-	return result, nil
+	a.log.Info("accounts imported", "accounts", result.Accounts, "seconds", time.Since(began).Seconds())
+	if done.Notes, err = a.keyNotes(c.Context(), rows); err != nil { // the accounts are there all the same
+		a.log.Error("mechanisms of organisations not known", "cause", err)
+	}
+	for _, note := range done.Notes {
+		a.log.Warn("after the import: " + note)
+	}
+	return done, nil
+}
+
+// keyNotes says of which organisations the accounts now lack keys, so that not
+// all can sign in by the better SCRAM (decision 0014).
+func (a *admin) keyNotes(ctx context.Context, rows []store.ImportRow) (notes []string, err error) {
+	told := make(map[string]bool)
+	for _, r := range rows {
+		if told[r.Domain] {
+			continue
+		}
+		told[r.Domain] = true
+		org, err := a.org(ctx, r.Domain)
+		if err != nil {
+			return notes, err
+		}
+		offered, err := a.store.Mechanisms(ctx, org)
+		switch {
+		case err != nil:
+			return notes, err
+		case len(offered) == 0:
+			notes = append(notes, fmt.Sprintf("some accounts of %s have keys for SCRAM-SHA-1 only and others for SCRAM-SHA-256 only: "+
+				"passwords are asked for by PLAIN until each has signed in so once, which completes its keys", r.Domain))
+		case len(offered) < len(mechanisms):
+			notes = append(notes, fmt.Sprintf("some accounts of %s have keys for %s only: nobody there is offered another SCRAM "+
+				"until those have signed in by PLAIN once or have new passwords", r.Domain, offered[0]))
+		}
+	}
+	return notes, nil
 }
 
 // merge puts problems in the order of lines and leaves out repetitions, which

@@ -55,6 +55,33 @@ func accounts(t *testing.T, cfg *node.Config, domain string) []string {
 
 func b64(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
 
+// TestImportNotes: who imports keys is told what they do to the organisation.
+func TestImportNotes(t *testing.T) {
+	line := func(jid, mech string, n int) string {
+		return fmt.Sprintf("%s,%s,4096,%s,%s,%s\n", jid, mech, b64(16), b64(n), b64(n))
+	}
+	cfg := shelf(t, "a.example", "b.example")
+	for i, c := range []struct {
+		text string
+		want []string // what the notes have in them
+	}{
+		{"anna@a.example,x\n", nil},
+		{line("old@a.example", "SCRAM-SHA-1", 20) + line("old@b.example", "SCRAM-SHA-1", 20) + line("old@b.example", "SCRAM-SHA-256", 32),
+			[]string{"a.example have keys for SCRAM-SHA-1 only"}},
+		{line("new@a.example", "SCRAM-SHA-256", 32), []string{"a.example have keys for SCRAM-SHA-1 only and others for SCRAM-SHA-256 only"}},
+	} {
+		report, err := importText(t, cfg, c.text, false)
+		if err != nil || len(report.Problems) > 0 || len(report.Notes) != len(c.want) {
+			t.Fatalf("%d: %+v, %v; want %d notes", i, report, err, len(c.want))
+		}
+		for j, want := range c.want {
+			if !strings.Contains(report.Notes[j], want) {
+				t.Errorf("%q has no %q", report.Notes[j], want)
+			}
+		}
+	}
+}
+
 func TestImport(t *testing.T) {
 	scram := func(jid, mech string) string {
 		n := 20

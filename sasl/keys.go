@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// Limits of an iteration count: RFC 7677 §4 asks for 4,096 at least of what is made now, and a peer may not make us work for seconds.
+// Limits of an iteration count: RFC 7677 §4 asks for 4,096 at least of what is made now, and more than that the clients would pay, phones among them; a peer
+// may not make us work for seconds.
 const (
 	// DefaultIterations is the count of new accounts, and of those that an exchange makes up.
 	DefaultIterations = 4096

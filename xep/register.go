@@ -2,7 +2,6 @@ package xep
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/netip"
 	"sync"
@@ -230,19 +229,12 @@ func registerFields(payload stanza.Element) (name, password string, err error) {
 // registerKeys derives what is kept of a password: for both SCRAMs, so that
 // any client can sign in.
 func registerKeys(password string) ([]store.Key, error) {
-	var keys []store.Key
-	for _, mech := range []string{sasl.SCRAMSHA1, sasl.SCRAMSHA256} {
-		salt := make([]byte, 16)
-		rand.Read(salt) // never fails
-		k, err := sasl.Derive(mech, password, sasl.DefaultIterations, salt)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, store.Key{
-			Mechanism: k.Mechanism, Iterations: k.Iterations, Salt: k.Salt, StoredKey: k.StoredKey, ServerKey: k.ServerKey,
-		})
+	derived, err := sasl.NewKeys(password)
+	keys := make([]store.Key, len(derived))
+	for i, k := range derived {
+		keys[i] = store.Key(k)
 	}
-	return keys, nil
+	return keys, err
 }
 
 // set changes the password (§3.3) or cancels the account (§3.2).

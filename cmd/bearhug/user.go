@@ -266,6 +266,9 @@ func (c *userImportCmd) Run(ctx context.Context, e *env) error {
 		fmt.Fprintf(e.out, "%d accounts would be imported\n", report.Accounts)
 	default:
 		fmt.Fprintf(e.out, "%d accounts imported in %.1f s\n", report.Accounts, time.Since(p.began).Seconds())
+		for _, note := range report.Notes {
+			fmt.Fprintf(e.err, "note: %s\n", note)
+		}
 	}
 	return nil
 }
