@@ -71,7 +71,10 @@ func (s *Store) SetLever(ctx context.Context, row LeverRow) (version uint64, err
 		if !row.Until.IsZero() {
 			until = row.Until
 		}
-		_, err := tx.Exec("lever-insert", row.Name, row.Org, version, row.Value, row.Reset, row.Who, row.Why, until, time.Now())
+		if _, err := tx.Exec("lever-insert", row.Name, row.Org, version, row.Value, row.Reset, row.Who, row.Why, until, time.Now()); err != nil {
+			return err
+		}
+		_, err := tx.Exec("tick-raise", "lever", int64(version)) // VersionLevers
 		return err
 	})
 	if err != nil {

@@ -235,3 +235,11 @@ CREATE TABLE IF NOT EXISTS grp_run (
   org INTEGER NOT NULL,
   at BIGINT NOT NULL
 );
+
+-- name: version-table   feature: server   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS version (
+  org INTEGER NOT NULL,
+  what INTEGER NOT NULL,
+  ver BIGINT NOT NULL,
+  PRIMARY KEY (org, what)
+);
