@@ -30,8 +30,8 @@ type crowd struct {
 	flaky  bool           // the database dies too: messages may be refused
 
 	epoch atomic.Int64 // lives of the server
-	acked atomic.Int64
-	quiet atomic.Bool // nobody writes anything new
+	acked atomic.Int64 // messages that were taken
+	quiet atomic.Bool  // nobody writes anything new
 
 	mu     sync.Mutex
 	faults []string

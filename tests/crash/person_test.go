@@ -45,6 +45,7 @@ type person struct {
 	mu      sync.Mutex
 	free    *sync.Cond // something was acknowledged, or the connection ended
 	ended   bool       // of the connection
+	told    bool       // something was refused since the last message
 	failed  error      // of the last attempt to connect
 	next    int
 	pending []*message // not acknowledged, in order
@@ -80,6 +81,9 @@ func (p *person) acknowledged(h uint32) {
 			continue
 		}
 		m.acked, m.epoch = true, epoch
+		if m.told {
+			continue
+		}
 		p.crowd.acked.Add(1)
 		if p.crowd.noted != nil {
 			p.crowd.noted(m)
@@ -191,7 +195,7 @@ func (p *person) refused(s *stanza.Stanza) {
 	defer p.mu.Unlock()
 	for _, m := range p.all {
 		if m.origin == string(s.ID()) && errorType(e) == "wait" && p.crowd.flaky {
-			m.told = true
+			m.told, p.told = true, true
 			return
 		}
 	}
@@ -233,6 +237,12 @@ func (p *person) talk(ctx context.Context, c *client.Client, fresh bool) {
 func (p *person) write(ctx context.Context) *message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.told { // "try again later"
+		p.told = false
+		p.mu.Unlock()
+		pause(ctx, 100*time.Millisecond)
+		p.mu.Lock()
+	}
 	for !p.ended && ctx.Err() == nil && (len(p.pending) >= window || p.crowd.quiet.Load()) {
 		p.free.Wait()
 	}
