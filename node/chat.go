@@ -73,6 +73,7 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	c.cancel = cancel
 	c.router.Start(run)
 	c.running.Go(func() { c.server.Run(run) })
+	c.running.Go(func() { (&versions{node: n}).follow(run) })
 	return n.openDoors()
 }
 

@@ -175,7 +175,8 @@ func (n *Node) admin() *admin {
 }
 
 // applyLevers puts the board as the store has it. startChat calls it when all
-// features are declared and before a listener opens. A lever that this version
+// features are declared and before a listener opens; it is called again when
+// another process has set a lever. A lever that this version
 // does not know is left alone: an older binary must start on a newer store.
 func (n *Node) applyLevers(ctx context.Context) error {
 	rows, err := n.Store.Levers(ctx)
@@ -184,9 +185,11 @@ func (n *Node) applyLevers(ctx context.Context) error {
 	}
 	for _, r := range rows {
 		if r.Reset || !r.Until.IsZero() && r.Until.Before(time.Now()) {
-			continue
+			err = n.Board.Reset(r.Name, feature.Scope{Org: r.Org}, r.Version)
+		} else {
+			err = n.Board.Set(r.Name, feature.Scope{Org: r.Org}, r.Value, r.Version)
 		}
-		if err := n.Board.Set(r.Name, feature.Scope{Org: r.Org}, r.Value, r.Version); err != nil {
+		if err != nil {
 			n.Log.Warn("lever in the store is not applied", "lever", r.Name, "err", err)
 		}
 	}

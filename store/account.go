@@ -179,15 +179,18 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 	return id, nil
 }
 
-// change finds an account and runs a statement whose last value is its id.
+// change finds an account and runs a statement whose last value is its id, which
+// changes who may sign in with what.
 func (s *Store) change(ctx context.Context, org feature.Org, local, statement string, value any) error {
 	return s.db.Write(ctx, org, func(tx *db.Tx) error {
 		id, err := find(tx, org, local)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(statement, value, int64(id))
-		return err
+		if _, err = tx.Exec(statement, value, int64(id)); err != nil {
+			return err
+		}
+		return raiseVersion(tx, VersionAccounts, org)
 	})
 }
 
@@ -265,8 +268,10 @@ func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string
 		if _, err := tx.Exec("erasure-insert", int64(id), org, time.Now()); err != nil {
 			return err
 		}
-		_, err = tx.Exec("account-delete", int64(id))
-		return err
+		if _, err = tx.Exec("account-delete", int64(id)); err != nil {
+			return err
+		}
+		return raiseVersion(tx, VersionAccounts, org)
 	})
 	if noted && err == nil {
 		s.groupsChanged(org)

@@ -31,6 +31,7 @@ type keyring struct {
 	marks   int // how often keys were noted that lack something
 	version uint64
 	at      time.Time
+	foreign bool // another process has written keys since
 
 	noted  int // how often keys were written
 	shapes [len(mechanisms)]map[KeyShape]int
@@ -84,7 +85,7 @@ func (k *keyring) stale(version uint64, now time.Time) bool {
 	for _, l := range k.lacks {
 		lacks = lacks || l
 	}
-	return !k.known || lacks && k.version != version && now.Sub(k.at) >= lookAgain
+	return !k.known || (k.foreign || lacks && k.version != version) && now.Sub(k.at) >= lookAgain
 }
 
 // Mechanisms are the SCRAM mechanisms that every account of an organisation
@@ -102,7 +103,7 @@ func (s *Store) Mechanisms(ctx context.Context, org feature.Org) ([]string, erro
 	marks, stale := k.marks, k.stale(version, now)
 	lacks := k.lacks
 	if stale && k.known {
-		k.at, k.version = now, version // one looks, the others have the old answer
+		k.at, k.version, k.foreign = now, version, false // one looks, the others have the old answer
 	}
 	s.keyBook.mu.Unlock()
 	if stale {

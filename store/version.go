@@ -49,6 +49,12 @@ func raiseVersion(tx *db.Tx, what Versioned, org feature.Org) error {
 	return err
 }
 
-// AccountsChanged says that another process changed who may sign in with what:
-// SignInVersion grows, and accounts are read again.
-func (s *Store) AccountsChanged() { s.signIn.Add(1) }
+// AccountsChanged says that another process changed who may sign in with what
+// in an organisation: SignInVersion grows, and what is known of mechanisms is
+// looked up again when it is old.
+func (s *Store) AccountsChanged(org feature.Org) {
+	s.keyBook.mu.Lock()
+	s.keyBook.ring(org).foreign = true
+	s.keyBook.mu.Unlock()
+	s.signIn.Add(1)
+}
