@@ -97,7 +97,7 @@ func (s *Span) LoaderBusy() float64 { return float64(s.Loader) / float64(max(1, 
 func (s *Span) ServerBusy() float64 { return float64(s.Server) / float64(max(1, s.Length)) }
 
 // pinned marks that this process is the one on its core.
-const pinned = "BEARHUG_REHEARSE_PINNED"
+const pinned = "REHEARSE_PINNED"
 
 // PinSelf starts this program again on one core: a Go program that is moved
 // while it runs goes on believing in the cores it saw first. In the program
