@@ -87,6 +87,7 @@ type Archive struct {
 	bytes   int                              // of both
 	cursors map[store.AccountID]store.Cursor // not saved yet
 	saving  map[store.AccountID]store.Cursor // being saved
+	lone    *time.Timer                      // fires when cursors waited for a batch that did not come
 	safe    uint64                           // the greatest id on disk
 	more    chan struct{}                    // closed when safe grows; nil when nobody waits
 	busy    int                              // messages not yet settled
@@ -116,6 +117,7 @@ func Open(ctx context.Context, c Config) (*Archive, error) {
 	a.handed.Store(a.ids.last)
 	a.origins.store = c.Store
 	a.cursors = make(map[store.AccountID]store.Cursor)
+	a.lone = time.NewTimer(cursorWait)
 	go a.write()
 	return a, nil
 }
@@ -169,9 +171,9 @@ func (a *Archive) Append(m *Message) error {
 	a.queue = append(a.queue, m)
 	a.bytes += size
 	a.busy++
-	first := len(a.queue) == 1
+	due := len(a.queue) == 1 || len(a.queue) == gatherEnough
 	a.mu.Unlock()
-	if first {
+	if due {
 		a.wake()
 	}
 	return nil
@@ -184,6 +186,9 @@ func (a *Archive) Delivered(org feature.Org, owner store.AccountID, id stanza.Ar
 	defer a.mu.Unlock()
 	if old, ok := a.cursors[owner]; ok && !stanza.ArchiveID(old.ID).Less(id) {
 		return
+	}
+	if len(a.cursors) == 0 {
+		a.lone.Reset(cursorWait)
 	}
 	a.cursors[owner] = store.Cursor{Org: org, Owner: owner, ID: store.ID(id)}
 }

@@ -9,26 +9,38 @@ import (
 	"github.com/bearhug/bearhug/store"
 )
 
-// cursorEvery is how long a cursor may wait to be written when no batch
-// carries it. A cursor that is lost means redelivery, never loss.
-const cursorEvery = time.Second
+// cursorWait is how long a cursor waits to be written when no batch carries
+// it. A cursor that is lost means redelivery, never loss.
+const cursorWait = 100 * time.Millisecond
+
+// Batches are paced. A commit costs as much as several messages do, and so
+// does each time that a process is woken; when messages come one after the
+// other, each with a commit of its own, there is room for few. So the next
+// batch begins gatherEach after the last one began for each message that that
+// one had, gatherMost at most; not later than gatherEnough messages wait. Who
+// writes when little is going on waits for nobody: what is past is past.
+const (
+	gatherEach   = 500 * time.Microsecond
+	gatherMost   = 5 * time.Millisecond
+	gatherEnough = 64
+)
 
 // write is the writer goroutine.
 //  1. Wait for work. 2. Make a batch of all that waits: ids, rows. 3. Commit
 //     it. 4. Deliver, unless a watchdog did so already. 5. Tell that it is settled.
 func (a *Archive) write() {
 	defer close(a.done)
-	ticker := time.NewTicker(cursorEvery)
-	defer ticker.Stop()
+	defer a.lone.Stop()
 	ctx := context.Background()
 	var span feature.Span
 	for {
 		select {
 		case <-a.work:
-		case <-ticker.C:
+		case <-a.lone.C:
 			a.saveCursors(ctx)
 		}
 		for {
+			begun := time.Now()
 			span.Begin(a.Board.Account(a.Feature, 0))
 			b := a.next(ctx)
 			if b == nil {
@@ -38,6 +50,7 @@ func (a *Archive) write() {
 			a.commit(ctx, b)
 			a.share(&span, b)
 			a.settle(b, &span)
+			a.gather(begun, len(b.rows.Messages))
 		}
 		if a.finished() {
 			a.saveCursors(ctx)
@@ -58,6 +71,30 @@ func (a *Archive) share(span *feature.Span, b *batch) {
 		}
 		a.Board.Account(a.Feature, org).CPU.Add(ns * part / int64(n))
 	}
+}
+
+// gather waits until the batch after one of n rows, begun then, is due.
+func (a *Archive) gather(begun time.Time, n int) {
+	wait := min(time.Duration(n)*gatherEach, gatherMost) - time.Since(begun)
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for !a.enough() {
+		select {
+		case <-timer.C:
+			return
+		case <-a.work:
+		}
+	}
+}
+
+// enough reports whether what waits need not wait for more.
+func (a *Archive) enough() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed || len(a.queue) >= gatherEnough || len(a.batches) > 0
 }
 
 func (a *Archive) finished() bool {

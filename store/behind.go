@@ -22,6 +22,8 @@ import (
 //    leaves out, per owner, what is up to upto: nothing is counted twice.
 // 4. Readers take what is in memory first and ask the database then. What is
 //    written in between is in both, and is told apart by seq and upto.
+// 5. Cursors do not wait for a generation: those that moved are written after
+//    a lull, each once however often it moved.
 
 // Names of ticks.
 const (
@@ -37,7 +39,8 @@ const (
 	mostMessages  = 2 * flushMessages
 	stepTime      = 3 * time.Millisecond // of a transaction, without its commit
 	indexTime     = time.Millisecond     // of the index: each row may be a page of its own, and they are written at the commit
-	mostPause     = 20 * time.Millisecond
+	ahead         = 8                    // steps left out for one that is made, when there is time
+	mostPause     = 50 * time.Millisecond
 	partEntries   = 64 // entries of one owner at a time
 )
 
@@ -83,6 +86,11 @@ type behind struct {
 	last  int64         // greatest committed message
 	space chan struct{} // closed and renewed when a generation was written
 
+	moved  map[AccountID]ID // cursors that are not rows yet
+	saving map[AccountID]ID // those that are being written
+	lull   time.Duration    // from the first of moved to its writing
+	soon   *time.Timer      // fires then
+
 	wake    chan struct{}
 	hurry   atomic.Int32 // somebody waits for a flush
 	flushes chan flush
@@ -93,6 +101,7 @@ type behind struct {
 func (s *Store) newBehind(ctx context.Context) (*behind, error) {
 	b := &behind{
 		s: s, deferred: s.db.SQLite(), now: newGeneration(), space: make(chan struct{}),
+		moved: map[AccountID]ID{}, lull: cursorsSoon, soon: time.NewTimer(cursorsLate),
 		wake: make(chan struct{}, 1), flushes: make(chan flush), ended: make(chan struct{}),
 	}
 	if !b.deferred {
@@ -157,7 +166,10 @@ func collect(messages []Message, cursors []Cursor) *generation {
 // add is what a committed batch leaves to be indexed.
 func (b *behind) add(messages []Message, cursors []Cursor) {
 	b.mu.Lock()
-	b.now.add(messages, cursors)
+	if len(messages) > 0 {
+		b.now.add(messages, nil)
+	}
+	b.move(cursors)
 	b.last = max(b.last, b.now.upto)
 	full := b.now.messages >= flushMessages
 	b.mu.Unlock()
@@ -177,10 +189,7 @@ func (b *behind) nudge() {
 func (b *behind) room(ctx context.Context) error {
 	for {
 		b.mu.Lock()
-		messages, space := b.now.messages, b.space
-		for i := 1; i < len(b.old); i++ {
-			messages += b.old[i].messages
-		}
+		messages, space := b.waiting(), b.space
 		b.mu.Unlock()
 		if messages < mostMessages {
 			return nil
@@ -193,6 +202,16 @@ func (b *behind) room(ctx context.Context) error {
 			return db.ErrBroken
 		}
 	}
+}
+
+// waiting is how many messages are kept besides the generation that is being
+// written; the caller holds mu.
+func (b *behind) waiting() int {
+	n := b.now.messages
+	for i := 1; i < len(b.old); i++ {
+		n += b.old[i].messages
+	}
+	return n
 }
 
 // run is the goroutine that writes generations; it ends with close.
@@ -208,12 +227,14 @@ func (b *behind) run(ctx context.Context) {
 		case f = <-b.flushes:
 		case <-b.wake:
 			f.upto = b.cut()
+		case <-b.soon.C:
 		case <-timer.C:
-			if f.upto = b.due(); f.upto == nil {
-				continue
-			}
+			f.upto = b.due()
 		}
-		err := b.write(ctx, f.upto)
+		err := b.writeCursors(ctx)
+		if err == nil && f.upto != nil {
+			err = b.write(ctx, f.upto)
+		}
 		if err != nil && ctx.Err() == nil {
 			b.s.log.Warn("index of the archive", slog.Any("err", err))
 		}
@@ -265,9 +286,6 @@ func (b *behind) flush(ctx context.Context) error {
 		return nil
 	}
 	f := flush{upto: b.cut(), reply: make(chan error, 1)}
-	if f.upto == nil {
-		return nil
-	}
 	b.hurry.Add(1)
 	defer b.hurry.Add(-1)
 	select {
@@ -368,16 +386,21 @@ func bunch(parts []part) int {
 	return len(parts)
 }
 
-// pause leaves the writer to others for as long as they left it to us, unless
-// somebody waits or too much does.
-func (b *behind) pause(ctx context.Context, d time.Duration) {
+// pause leaves the writer and the processor to others after a step that took
+// so long. A generation may take about as long as the next takes to fill: a
+// step in nine while it is done sooner than that, every other one when it is
+// not, without a pause when the next is full, or somebody waits.
+func (b *behind) pause(ctx context.Context, took time.Duration, done float64) {
 	b.mu.Lock()
-	full := b.now.messages >= flushMessages
+	filled := float64(b.waiting()) / flushMessages
 	b.mu.Unlock()
-	if full || b.hurry.Load() > 0 {
+	if filled >= 1 || b.hurry.Load() > 0 {
 		return
 	}
-	timer := time.NewTimer(min(d, mostPause))
+	if done > filled {
+		took *= ahead
+	}
+	timer := time.NewTimer(min(took, mostPause))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -390,7 +413,8 @@ func (b *behind) pause(ctx context.Context, d time.Duration) {
 // power cut undoes is made again from the messages, for the tick and the
 // inboxes are undone with it.
 func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
-	for parts := g.parts(); len(parts) > 0; {
+	parts := g.parts()
+	for all := len(parts); len(parts) > 0; {
 		done, began, limit := 0, time.Now(), indexTime
 		if b.hurry.Load() > 0 {
 			limit = stepTime
@@ -411,7 +435,14 @@ func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 		took := time.Since(began)
 		b.drop(g, parts[:done])
 		if parts = parts[done:]; len(parts) > 0 {
-			b.pause(ctx, took)
+			b.pause(ctx, took, 1-float64(len(parts))/float64(all))
+		}
+		select {
+		case <-b.soon.C:
+			if err := b.writeCursors(ctx); err != nil {
+				return err
+			}
+		default:
 		}
 	}
 	if g.upto == 0 {

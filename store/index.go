@@ -103,16 +103,11 @@ func (b *behind) inbox(owner AccountID) (cursor ID, in int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range len(b.old) + 1 {
-		t := b.generation(i).tails[owner]
-		if t == nil {
-			continue
+		if t := b.generation(i).tails[owner]; t != nil {
+			in = max(in, t.in)
 		}
-		if t.cursor.Compare(cursor) > 0 {
-			cursor = t.cursor
-		}
-		in = max(in, t.in)
 	}
-	return cursor, in
+	return b.cursor(owner), in
 }
 
 // generation is the i-th of those in memory, the oldest first; the caller
