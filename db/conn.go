@@ -28,8 +28,10 @@ func newConn(raw driver.Conn, noCtx bool) *conn {
 }
 
 func (c *conn) close() {
-	for _, s := range c.stmts {
-		_ = s.Close() // the connection goes too
+	if c.noCtx { // MariaDB forgets them with the connection
+		for _, s := range c.stmts {
+			_ = s.Close()
+		}
 	}
 	_ = c.raw.Close()
 	c.bad = true
@@ -40,8 +42,16 @@ func (c *conn) prepare(ctx context.Context, text string) (driver.Stmt, error) {
 	if s := c.stmts[text]; s != nil {
 		return s, nil
 	}
-	var s driver.Stmt
-	var err error
+	s, err := c.prepared(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	c.stmts[text] = s
+	return s, nil
+}
+
+// prepared prepares a statement and leaves it to the caller.
+func (c *conn) prepared(ctx context.Context, text string) (s driver.Stmt, err error) {
 	if p, ok := c.raw.(driver.ConnPrepareContext); ok {
 		s, err = p.PrepareContext(ctx, text)
 	} else {
@@ -49,10 +59,8 @@ func (c *conn) prepare(ctx context.Context, text string) (driver.Stmt, error) {
 	}
 	if err != nil {
 		c.check(err)
-		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	c.stmts[text] = s
-	return s, nil
+	return s, err
 }
 
 // check notes that the connection is gone.
@@ -162,9 +170,8 @@ func (c *conn) query(ctx context.Context, text string, args []any, each func(*Ro
 
 // script runs a statement once, without keeping it prepared.
 func (c *conn) script(ctx context.Context, text string) error {
-	s, err := c.raw.Prepare(text)
+	s, err := c.prepared(ctx, text)
 	if err != nil {
-		c.check(err)
 		return fmt.Errorf("prepare %s: %w", text, err)
 	}
 	_, err = s.(driver.StmtExecContext).ExecContext(ctx, nil)

@@ -36,6 +36,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/bearhug/bearhug/feature"
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -236,18 +237,22 @@ func (d *DB) openMySQL(cfg Config) error {
 	if size <= 0 {
 		size = 16
 	}
-	d.pool = newPool(size, d.dialMySQL)
+	d.pool = newPool(size, func(ctx context.Context) (*conn, error) { return dialMySQL(ctx, d.server) })
 	return nil
 }
 
-func (d *DB) dialMySQL(ctx context.Context) (*conn, error) {
-	connector, err := mysqldriver.NewConnector(d.server)
+// dialMySQL connects and signs in. The driver's Timeout bounds the first only:
+// of a server that is stopped the kernel takes connections still.
+func dialMySQL(ctx context.Context, server *mysqldriver.Config) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*server.Timeout)
+	defer cancel()
+	connector, err := mysqldriver.NewConnector(server)
 	if err != nil {
-		return nil, fmt.Errorf("database %s: %w", d.server.Addr, err)
+		return nil, fmt.Errorf("database %s: %w", server.Addr, err)
 	}
 	raw, err := connector.Connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to database %s at %s: %w", d.server.DBName, d.server.Addr, err)
+		return nil, fmt.Errorf("connect to database %s at %s: %w", server.DBName, server.Addr, err)
 	}
 	c := newConn(raw, false)
 	for _, set := range []string{
@@ -258,6 +263,13 @@ func (d *DB) dialMySQL(ctx context.Context) (*conn, error) {
 			c.close()
 			return nil, err
 		}
+	}
+	// When this machine is gone without a word, what it has locked is free
+	// after so long, not after hours. MySQL has no such setting.
+	idle := fmt.Sprintf("SET SESSION idle_transaction_timeout=%d", (3*server.ReadTimeout+time.Second-1)/time.Second)
+	if err := c.script(ctx, idle); err != nil && !unknownSetting(err) {
+		c.close()
+		return nil, err
 	}
 	return c, nil
 }
@@ -442,7 +454,7 @@ func (d *DB) WriteArchive(ctx context.Context, org feature.Org, fn func(*Tx) err
 	defer d.archiveMu.Unlock()
 	for try := 0; ; try++ {
 		if d.archiveConn == nil || d.archiveConn.bad {
-			c, err := d.dialMySQL(ctx)
+			c, err := dialMySQL(ctx, d.server)
 			if err != nil {
 				return err
 			}

@@ -1,11 +1,13 @@
 package db
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
 	sqlitedriver "modernc.org/sqlite"
@@ -43,11 +45,24 @@ const (
 
 // MariaDB error numbers.
 const (
-	mysqlIndexExists = 1061
-	mysqlDuplicate   = 1062
-	mysqlLockTimeout = 1205
-	mysqlDeadlock    = 1213
+	mysqlColumnExists = 1060
+	mysqlIndexExists  = 1061
+	mysqlDuplicate    = 1062
+	mysqlUnknown      = 1193 // a setting
+	mysqlLockTimeout  = 1205
+	mysqlDeadlock     = 1213
 )
+
+// mysqlGone are the errors of MariaDB and MySQL after which a connection is
+// of no use any more, though it stands: another one may be.
+var mysqlGone = [...]uint16{
+	1053,                   // the server shuts down
+	1158, 1159, 1160, 1161, // a packet was not read or written
+	1243,             // it does not know a prepared statement: something stands between us and it
+	1290, 1792, 1836, // it only reads now: another server has become the primary
+	1927, // somebody killed the connection
+	4031, // it had been idle for too long
+}
 
 // again reports whether err says that the whole transaction was rolled back
 // and may simply be run again.
@@ -63,17 +78,35 @@ func again(err error) bool {
 	return false
 }
 
-// indexExists: MySQL has no CREATE INDEX IF NOT EXISTS.
-func indexExists(err error) bool {
+// madeAlready: MySQL has no IF NOT EXISTS for indexes, nor for columns.
+func madeAlready(err error) bool {
 	var m *mysqldriver.MySQLError
-	return errors.As(err, &m) && m.Number == mysqlIndexExists
+	return errors.As(err, &m) && (m.Number == mysqlIndexExists || m.Number == mysqlColumnExists)
 }
 
-// lost reports whether err says that the connection is gone.
+// unknownSetting reports whether the server does not have what was to be set.
+func unknownSetting(err error) bool {
+	var m *mysqldriver.MySQLError
+	return errors.As(err, &m) && m.Number == mysqlUnknown
+}
+
+// lost reports whether err says that the connection is gone, or of no use.
 func lost(err error) bool {
+	for _, e := range []error{
+		driver.ErrBadConn, mysqldriver.ErrInvalidConn, mysqldriver.ErrPktSync, mysqldriver.ErrPktSyncMul,
+		mysqldriver.ErrMalformPkt, mysqldriver.ErrBusyBuffer, io.EOF, io.ErrUnexpectedEOF,
+		context.Canceled, // the driver has closed it
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var m *mysqldriver.MySQLError
+	if errors.As(err, &m) {
+		return slices.Contains(mysqlGone[:], m.Number)
+	}
 	var n net.Error
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &n)
+	return errors.As(err, &n)
 }
 
 // fatal reports whether err means that the files cannot be trusted any more.

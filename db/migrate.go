@@ -13,7 +13,7 @@ import (
 // the only doubt left (made, but not noted) is met by IF NOT EXISTS.
 func (d *DB) migrate(ctx context.Context) error {
 	create := "CREATE TABLE IF NOT EXISTS migration (n INTEGER NOT NULL PRIMARY KEY, at BIGINT NOT NULL)"
-	if err := d.Write(ctx, 0, func(tx *Tx) error {
+	if err := d.alter(ctx, func(tx *Tx) error {
 		_, err := tx.c.exec(ctx, create, nil)
 		return err
 	}); err != nil {
@@ -34,8 +34,8 @@ func (d *DB) migrate(ctx context.Context) error {
 	}
 	for i := have; i < len(d.migrations); i++ {
 		m := d.migrations[i]
-		if err := d.Write(ctx, 0, func(tx *Tx) error {
-			if _, err := tx.c.exec(ctx, m.text, nil); err != nil && !indexExists(err) {
+		if err := d.alter(ctx, func(tx *Tx) error {
+			if _, err := tx.c.exec(ctx, m.text, nil); err != nil && !madeAlready(err) {
 				return err
 			}
 			_, err := tx.c.exec(ctx, "INSERT INTO migration (n, at) VALUES (?, ?)", []any{i + 1, time.Now()})
@@ -45,6 +45,23 @@ func (d *DB) migrate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// alter is Write for a change of the schema, which takes as long as it takes:
+// an index over all messages, or another process that alters the same table.
+func (d *DB) alter(ctx context.Context, fn func(*Tx) error) error {
+	if d.engine == sqlite {
+		return d.Write(ctx, 0, fn)
+	}
+	server := d.server.Clone()
+	server.ReadTimeout = 0
+	delete(server.Params, tableLockTime)
+	c, err := dialMySQL(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return d.transact(&Tx{db: d, c: c, ctx: ctx}, fn)
 }
 
 // Version is how many migrations this program has.

@@ -50,10 +50,13 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, time.Duration, error
 		return nil, wait, ErrClosed
 	}
 	if fresh {
-		for _, c := range p.free {
-			c.close()
-		}
-		p.free = p.free[:0]
+		stale := p.free
+		p.free = nil
+		defer func() { // it writes to each
+			for _, c := range stale {
+				c.close()
+			}
+		}()
 	}
 	if n := len(p.free); n > 0 {
 		c := p.free[n-1]

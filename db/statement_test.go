@@ -77,7 +77,8 @@ func TestURL(t *testing.T) {
 		}
 	}
 	e, name, c, err := parseURL("mysql://u:p%40ss@db.example/chat")
-	if err != nil || e != mysql || name != "chat" || c.Addr != "db.example:3306" || c.Passwd != "p@ss" {
+	if err != nil || e != mysql || name != "chat" || c.Addr != "db.example:3306" || c.Passwd != "p@ss" ||
+		c.ReadTimeout != answerTime || c.WriteTimeout != answerTime || c.Params["lock_wait_timeout"] == "" || c.Params["innodb_lock_wait_timeout"] == "" {
 		t.Errorf("%v %q %+v %v", e, name, c, err)
 	}
 	if e, file, _, err := parseURL("sqlite:/var/lib/x y.db"); err != nil || e != sqlite || file != "/var/lib/x y.db" {

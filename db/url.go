@@ -10,6 +10,21 @@ import (
 	mysqldriver "github.com/go-sql-driver/mysql"
 )
 
+const (
+	// dialTime bounds a connection to MariaDB being made; the greeting and the
+	// sign-in may take as long again.
+	dialTime = 5 * time.Second
+	// answerTime bounds the wait for each answer of MariaDB: a machine that is
+	// gone without a word says nothing for ever. It is longer than lockTime,
+	// so that a lock is told from a machine that is gone.
+	answerTime = 20 * time.Second
+	// lockTime bounds the wait for a row that another transaction holds, and
+	// for a table that is being altered.
+	lockTime = "10" // s
+	// tableLockTime is MariaDB's name for the second.
+	tableLockTime = "lock_wait_timeout"
+)
+
 // parseURL reads "sqlite:FILE" or "mysql://user:password@host:port/name".
 func parseURL(s string) (engine, string, *mysqldriver.Config, error) {
 	if file, ok := strings.CutPrefix(s, "sqlite:"); ok {
@@ -36,14 +51,15 @@ func parseURL(s string) (engine, string, *mysqldriver.Config, error) {
 	c.Passwd, _ = u.User.Password()
 	c.Net, c.Addr, c.DBName = "tcp", net.JoinHostPort(u.Hostname(), port), name
 	c.ClientFoundRows = true // UPDATE counts rows that match, as SQLite does
-	c.Timeout = 5 * time.Second
-	c.ReadTimeout = time.Minute
-	c.WriteTimeout = time.Minute
+	c.Timeout = dialTime
+	c.ReadTimeout = answerTime
+	c.WriteTimeout = answerTime
 	c.Collation = "utf8mb4_bin"
 	c.Logger = &mysqldriver.NopLogger{}
 	c.Params = map[string]string{
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-		"innodb_lock_wait_timeout": "10",
+		"innodb_lock_wait_timeout": lockTime,
+		tableLockTime:              lockTime,
 	}
 	return mysql, name, c, nil
 }

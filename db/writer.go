@@ -21,6 +21,9 @@ const (
 	groupMost = 64
 	// attempts is how often a transaction is run that the engine rolled back.
 	attempts = 10
+	// againTime bounds them together: each may wait for a lock, and whoever
+	// wants the rows wants to hear of it.
+	againTime = 15 * time.Second
 	// pause is the longest wait before the second run; it doubles, up to 64 times.
 	pause = 4 * time.Millisecond
 )
@@ -316,6 +319,7 @@ func (w *writer) close() {
 // has what the transaction begins with, each time.
 func (d *DB) transact(first *Tx, fn func(*Tx) error) error {
 	ctx := first.ctx
+	start := time.Now()
 	for try := 1; ; try++ {
 		if d.isBroken() {
 			return ErrBroken
@@ -332,7 +336,7 @@ func (d *DB) transact(first *Tx, fn func(*Tx) error) error {
 				err = d.rollback(tx, err)
 			}
 		}
-		if err == nil || try == attempts || !again(err) {
+		if err == nil || try == attempts || !again(err) || time.Since(start) > againTime {
 			return err
 		}
 		wait := time.NewTimer(rand.N(pause << min(try-1, 6)))

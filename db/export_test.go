@@ -1,0 +1,19 @@
+package db
+
+import "time"
+
+// Impatient has connections to MariaDB that are made from now on wait no
+// longer than this for each answer, and for a connection half as long.
+func (d *DB) Impatient(answer, dial time.Duration) {
+	d.server.ReadTimeout, d.server.WriteTimeout, d.server.Timeout = answer, answer, dial
+}
+
+// Drain closes the connections that nobody uses.
+func (d *DB) Drain() {
+	d.pool.mu.Lock()
+	defer d.pool.mu.Unlock()
+	for _, c := range d.pool.free {
+		c.close()
+	}
+	d.pool.free = nil
+}
