@@ -30,6 +30,7 @@ type Account struct {
 	Prefs   atomic.Pointer[archive.Prefs]
 
 	directory *Directory
+	board     *board
 	refs      atomic.Int32
 	resources atomic.Pointer[[]*Resource] // replaced, never changed
 	version   atomic.Uint64               // of the roster, as far as it is known
@@ -38,20 +39,24 @@ type Account struct {
 	loaded atomic.Bool
 	signIn atomic.Pointer[credentials] // what the last sign-in read
 
-	turn  sync.Mutex // held while a resource becomes available, or ceases to be, or goes
 	edits sync.Mutex // held from a change of the roster to its push: pushes come in order
 
-	mu       sync.Mutex
-	roster   *roster.Roster        // open while a resource is bound and it was needed
-	watchers map[*Account]struct{} // online accounts that see this one
+	// Guarded by board.mu.
+	roster  *roster.Roster // open while a resource is bound and it was needed
+	entries []*entry       // its resources as they are shown
+	shown   int            // how many of them are
+	own     *audience      // its resources for its personal contacts
+	places  []*audience    // where its entries stand
 }
 
-// A Resource is a bound session and its presence.
+// A Resource is a bound session. Its fields are guarded by board.mu.
 type Resource struct {
 	Session *session.Session
 
-	presence *stanza.Wire         // the last available one; guarded by Account.mu
-	directed map[jid.JID]struct{} // who was sent presence besides; guarded by Account.mu
+	entry    *entry               // while it is available
+	viewer   *viewer              // the same
+	directed map[jid.JID]struct{} // who was sent presence besides
+	rows     map[jid.JID]struct{} // what is on its screen (SetVisible)
 }
 
 // credentials are an account's row and the store's SignInVersion before it was
@@ -104,28 +109,31 @@ func (a *Account) Roster(ctx context.Context) (*roster.Roster, error) {
 	return a.directory.rosters.Open(ctx, a.Org, a.ID, a.version.Load())
 }
 
-// kept returns the roster that stays open while resources are bound.
-func (a *Account) kept(ctx context.Context) (*roster.Roster, error) {
-	a.mu.Lock()
-	ro := a.roster
-	a.mu.Unlock()
-	if ro != nil {
-		return ro, nil
+// open opens the roster for as long as resources are bound: who comes must know
+// whom to tell, without a statement under a lock.
+func (a *Account) open(ctx context.Context) error {
+	a.board.mu.RLock()
+	open := a.isOpen()
+	a.board.mu.RUnlock()
+	if open {
+		return nil
 	}
 	ro, err := a.Roster(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer a.directory.rosters.Close(ro)
 	a.keep(ro)
-	return ro, nil
+	return nil
 }
 
-// keep has an open roster stay open while resources are bound: who goes must
-// know whom to tell, without a statement.
+// isOpen reports whether the roster is open, or there is none.
+func (a *Account) isOpen() bool { return a.roster != nil || a.version.Load() == 0 }
+
+// keep has an open roster stay open while resources are bound.
 func (a *Account) keep(ro *roster.Roster) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.board.mu.Lock()
+	defer a.board.mu.Unlock()
 	if a.roster == nil && len(a.Resources()) > 0 {
 		a.roster = ro.Hold()
 	}
@@ -235,18 +243,13 @@ func (b *Blocklist) Has(other jid.JID) bool {
 	return ok && err == nil
 }
 
-// parts reports whether either side blocks the other: no presence passes then.
-func parts(a, b *Account) bool {
-	return a.Blocks(b.JID) || b.Blocks(a.JID)
-}
-
-// add binds a resource; the caller holds a.mu.
+// add binds a resource; board.mu is held.
 func (a *Account) add(r *Resource) {
 	list := append(slices.Clone(a.Resources()), r)
 	a.resources.Store(&list)
 }
 
-// drop unbinds a session; the caller holds a.mu.
+// drop unbinds a session; board.mu is held.
 func (a *Account) drop(s *session.Session) *Resource {
 	list := slices.Clone(a.Resources())
 	i := slices.IndexFunc(list, func(r *Resource) bool { return r.Session == s })
@@ -263,11 +266,8 @@ func (a *Account) drop(s *session.Session) *Resource {
 	return r
 }
 
-// seenBy reports whether the resource is available and may be shown to another
-// account: one that is for a single peer only (decision 16) is there for it.
-func (r *Resource) seenBy(other jid.JID) bool {
-	return r.presence != nil && r.Session.Allows(other)
-}
+// stands reports whether the entries of the account stand in an audience.
+func (a *Account) stands(aud *audience) bool { return slices.Contains(a.places, aud) }
 
 func (a *Account) find(s *session.Session) *Resource {
 	for _, r := range a.Resources() {

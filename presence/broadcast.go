@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/roster"
@@ -15,54 +16,99 @@ import (
 // to, so that its going can be told to them.
 const maxDirected = 1000
 
+const nsCaps = "http://jabber.org/protocol/caps"
+
 // Update is presence without 'to' from a resource, RFC 6121 §4.2, §4.4, §4.5.
 // initial is true when the resource was not available before. behind is true
 // when it takes messages from now on and the delivery log holds some for it:
 // the session waits for them (Session.BeginCatchup).
 func (d *Directory) Update(ctx context.Context, a *Account, s *session.Session, st *stanza.Stanza) (initial, behind bool, err error) {
-	a.turn.Lock()
-	defer a.turn.Unlock()
-	r := a.find(s)
-	if r == nil {
-		return false, false, nil // it is gone meanwhile
-	}
+	b := a.board
 	if st.Type == stanza.Unavailable {
-		d.leave(ctx, a, r, st)
+		w := st.WireTo(jid.JID{})
+		w.Number = d.Board.Number(d.Presence, a.Org)
+		b.mu.Lock()
+		var due []*viewer
+		if r := a.find(s); r != nil {
+			due = b.end(a, r, w, false)
+		}
+		b.mu.Unlock()
+		b.flushAll(due)
 		return false, false, nil
 	}
-	priority, err := priorityOf(st)
-	if err != nil {
+	u := update{session: s}
+	if u.priority, err = priorityOf(st); err != nil {
 		return false, false, err
 	}
-	w := st.WireTo(jid.JID{})
-	w.Number = d.Board.Number(d.Presence, a.Org)
-	_, available := s.Priority()
-	if available && d.unchanged(a, r, w) {
-		return false, false, nil // the cheapest presence is the one not sent
-	}
-	var ro *roster.Roster
-	if !available && a.version.Load() != 0 {
-		if ro, err = a.kept(ctx); err != nil {
+	u.wires(d.Board.Number(d.Presence, a.Org), st)
+	for {
+		if err := a.open(ctx); err != nil {
 			return false, false, err
 		}
-	}
-	first := !a.Online()
-	a.mu.Lock()
-	r.presence = w
-	behind = a.admit(s, priority)
-	a.mu.Unlock()
-	if ro == nil && !available && a.version.Load() != 0 { // the first contact came meanwhile
-		if ro, err = a.kept(ctx); err != nil {
-			return false, behind, err
+		b.mu.Lock()
+		r := a.find(s)
+		if r != nil && r.viewer == nil && !a.isOpen() { // the first contact came meanwhile
+			b.mu.Unlock()
+			continue
 		}
+		var due []*viewer
+		if r != nil { // else it is gone meanwhile
+			initial = r.viewer == nil
+			due, behind = b.update(a, r, &u)
+		}
+		b.mu.Unlock()
+		b.flushAll(due)
+		return initial, behind, nil
 	}
-	if !available {
-		d.arrive(a, r, ro, first)
+}
+
+// An update is available presence of a session.
+type update struct {
+	session  *session.Session
+	priority int8
+	wire     *stanza.Wire
+	thin     *stanza.Wire // without its capabilities
+	caps     string       // those, as they came
+}
+
+// wires makes what is sent of a stanza. Who has the capabilities of a resource
+// is spared them until they change (XEP-0115 §8.4).
+func (u *update) wires(number uint32, st *stanza.Stanza) {
+	u.wire = st.WireTo(jid.JID{})
+	u.wire.Number = number
+	if c, ok := st.Child(nsCaps, "c"); ok {
+		u.caps = string(c.Bytes())
+		u.thin = st.WireTo(jid.JID{}, c)
+		u.thin.Number = number
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.tell(r, w)
-	return !available, behind, nil
+}
+
+// update puts available presence on the board. It returns who is to be flushed
+// at once; b.mu is held.
+func (b *board) update(a *Account, r *Resource, u *update) (due []*viewer, behind bool) {
+	if r.entry != nil && (r.entry.session != u.session || same(r.entry.wire, u.wire)) {
+		return nil, false // it was replaced; or the cheapest presence: the one not sent
+	}
+	behind = a.admit(u.session, u.priority)
+	if r.viewer == nil {
+		b.arrive(a, r)
+	}
+	e := r.entry
+	if same(e.wire, u.wire) { // back before it was told that it was gone
+		return []*viewer{r.viewer}, behind
+	}
+	thin := u.thin
+	if e.wire == nil || e.caps != u.caps {
+		thin = nil
+	}
+	e.caps = u.caps
+	b.show(e, u.wire, thin)
+	return b.changed(a), behind
+}
+
+// same reports whether two wires say the same.
+func same(a, b *stanza.Wire) bool {
+	return a != nil && a.Len() == b.Len() && bytes.Equal(a.Stored(), b.Stored())
 }
 
 // admit notes the priority of a resource. When it begins to take messages and
@@ -79,13 +125,6 @@ func (a *Account) admit(s *session.Session, priority int8) (behind bool) {
 	return behind
 }
 
-// unchanged reports whether w says what the resource's last presence said.
-func (d *Directory) unchanged(a *Account, r *Resource, w *stanza.Wire) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return r.presence != nil && bytes.Equal(r.presence.Stored(), w.Stored())
-}
-
 // priorityOf reads <priority/>, RFC 6121 §4.7.2.3: -128 to 127, 0 when absent.
 func priorityOf(st *stanza.Stanza) (int8, error) {
 	el, ok := st.Child("jabber:client", "priority")
@@ -99,58 +138,69 @@ func priorityOf(st *stanza.Stanza) (int8, error) {
 	return int8(p), nil
 }
 
-// tell sends w, presence of r, to all who watch the account and to its own
-// available resources; the caller holds a.mu, so that changes of one account
-// reach everybody in one order.
-func (a *Account) tell(r *Resource, w *stanza.Wire) {
-	for watcher := range a.watchers {
-		if !parts(a, watcher) && r.Session.Allows(watcher.JID) {
-			watcher.receive(w)
+// arrive makes a resource that becomes available an entry and a viewer: before
+// the audiences of its contacts, and its contacts before its own. b.mu is held.
+func (b *board) arrive(a *Account, r *Resource) {
+	s := r.Session
+	e := a.entry(s.JID)
+	if e.linger != nil {
+		b.directory.agenda.cancel(e.linger)
+		e.linger = nil
+		a.Release()
+	}
+	e.session, e.scope, r.entry = s, s.Scope, e
+	own, first := b.own(a), a.shown == 0
+	if first {
+		a.places = append(a.places[:0:0], own)
+		b.join(a)
+	}
+	v := &viewer{session: s, account: a, resource: r}
+	r.viewer = v
+	b.viewers[v] = struct{}{}
+	var already map[*viewer]struct{} // who has stayed since it was there last
+	if first && len(own.viewers) > 0 {
+		already = make(map[*viewer]struct{}, len(own.viewers))
+		for _, at := range own.viewers {
+			if !at.leaving {
+				already[at.viewer] = struct{}{}
+			}
 		}
 	}
-	if r.Session.Scope.IsZero() {
-		a.receive(w)
+	v.own = b.attach(v, own)
+	b.attachGroups(v)
+	if a.roster == nil {
 		return
 	}
-	r.Session.Send(w) // not even its own account hears of it
-}
-
-// receive hands presence to the available resources of the account.
-func (a *Account) receive(w *stanza.Wire) {
-	for _, r := range a.Resources() {
-		if _, ok := r.Session.Priority(); ok && r.Session.Allows(w.From) {
-			r.Session.Send(w)
-		}
-	}
-}
-
-// arrive makes a resource that has just become available see its contacts,
-// and makes them watch it when it is the account's first. ro is nil when the
-// account never had a contact.
-func (d *Directory) arrive(a *Account, r *Resource, ro *roster.Roster, first bool) {
-	d.showOwn(a, r)
-	if ro == nil {
-		return
-	}
-	items, _ := ro.Items()
+	items, _ := a.roster.Items()
 	for _, it := range items {
 		if it.In && it.Request != nil {
-			d.repeatRequest(a, r, it.Request)
+			b.directory.repeatRequest(a, r, it.Request)
 		}
-		if !it.Sub.Seen() && !it.Sub.Sees() {
-			continue
+		b.meet(v, it, first, already)
+	}
+}
+
+// meet attaches a viewer to a personal contact, and the contact's viewers to
+// it, as far as the item says.
+func (b *board) meet(v *viewer, it *roster.Item, first bool, already map[*viewer]struct{}) {
+	sees, seen := it.Sub.Sees(), first && it.Sub.Seen()
+	if !sees && !seen {
+		return
+	}
+	c := b.directory.find(it.JID)
+	if c == nil || c == v.account {
+		return
+	}
+	if sees && c.shown > 0 {
+		v.persons = append(v.persons, b.attach(v, b.own(c)))
+	}
+	if !seen {
+		return
+	}
+	for _, r := range c.Resources() {
+		if _, has := already[r.viewer]; r.viewer != nil && !has {
+			r.viewer.persons = append(r.viewer.persons, b.attach(r.viewer, v.account.own))
 		}
-		c := d.Find(it.JID)
-		if c == nil {
-			continue
-		}
-		if first && it.Sub.Seen() && c.Online() {
-			a.watch(c)
-		}
-		if it.Sub.Sees() {
-			c.show(a, r)
-		}
-		c.Release()
 	}
 }
 
@@ -167,144 +217,156 @@ func (d *Directory) repeatRequest(a *Account, r *Resource, request []byte) {
 	}
 }
 
-// watch makes c a watcher of a.
-func (a *Account) watch(c *Account) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.watchers == nil {
-		a.watchers = make(map[*Account]struct{})
+// end takes a resource from the board: st is the client's own words, nil when
+// the server speaks for it; broken, that it may be back in a moment. It returns
+// who is to be flushed; b.mu is held.
+func (b *board) end(a *Account, r *Resource, w *stanza.Wire, broken bool) (due []*viewer) {
+	s, d := r.Session, b.directory
+	if r.viewer == nil && r.directed == nil {
+		return nil
 	}
-	a.watchers[c] = struct{}{}
-}
-
-// show makes the account by watch a and sends the presence of its resources
-// to one resource of by.
-func (a *Account) show(by *Account, to *Resource) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.Online() {
-		return
+	if w == nil {
+		w = b.unavailable(s.JID)
 	}
-	if a.watchers == nil {
-		a.watchers = make(map[*Account]struct{})
-	}
-	a.watchers[by] = struct{}{}
-	if parts(a, by) {
-		return
-	}
-	for _, r := range a.Resources() {
-		if r.seenBy(by.JID) && to.Session.Allows(a.JID) {
-			to.Session.Send(r.presence)
+	if v := r.viewer; v != nil {
+		s.Send(w) // also to the resource itself, RFC 6121 §4.5.2
+		s.SetUnavailable()
+		e := r.entry
+		r.viewer, r.entry = nil, nil
+		if e.session == s {
+			wait := time.Duration(d.Hysteresis.Int(b.org)) * time.Millisecond
+			if broken && wait > 0 {
+				b.linger(e, wait)
+			} else {
+				b.hide(e, w)
+				due = b.changed(a)
+			}
 		}
+		b.dismiss(v)
 	}
-}
-
-// showOwn sends the presence of the account's other resources to a new one.
-func (d *Directory) showOwn(a *Account, to *Resource) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, r := range a.Resources() {
-		if r != to && r.seenBy(a.JID) && to.Session.Allows(a.JID) {
-			to.Session.Send(r.presence)
-		}
-	}
-}
-
-// leave tells everybody that a resource is no longer available; st is the
-// client's own words, nil when the server speaks for it. The caller holds
-// a.turn.
-func (d *Directory) leave(ctx context.Context, a *Account, r *Resource, st *stanza.Stanza) {
-	if _, ok := r.Session.Priority(); !ok && r.directed == nil {
-		return
-	}
-	var w *stanza.Wire
-	if st != nil {
-		w = st.WireTo(jid.JID{})
-	} else {
-		w = stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, jid.JID{}, "", nil)
-	}
-	w.Number = d.Board.Number(d.Presence, a.Org)
-	a.mu.Lock()
-	_, was := r.Session.Priority()
-	if was {
-		a.tell(r, w) // also to the resource itself, RFC 6121 §4.5.2
-	}
-	r.Session.SetUnavailable()
-	r.presence = nil
-	directed := r.directed
-	r.directed = nil
-	gone := was && !a.Online()
-	if gone {
-		a.watchers = nil
-	}
-	ro := a.roster
-	a.mu.Unlock()
-	for to := range directed {
+	for to := range r.directed {
 		d.deliverDirected(to, w)
 	}
-	if !gone || ro == nil {
-		return
-	}
-	items, _ := ro.Items()
-	for _, it := range items {
-		if it.Sub.Sees() {
-			d.unwatch(a, it.JID)
+	r.directed = nil
+	return due
+}
+
+// linger leaves an entry without its session on the board for a while.
+func (b *board) linger(e *entry, wait time.Duration) {
+	e.session = nil
+	e.account.Hold()
+	var mine *appointment
+	mine = b.directory.agenda.at(time.Now().Add(wait), func() {
+		b.mu.Lock()
+		if e.linger != mine { // it came back
+			b.mu.Unlock()
+			return
 		}
+		e.linger = nil
+		b.hide(e, b.unavailable(e.jid))
+		due := b.changed(e.account)
+		b.mu.Unlock()
+		b.flushAll(due)
+		e.account.Release()
+	})
+	e.linger = mine
+}
+
+// dismiss takes a viewer from all audiences.
+func (b *board) dismiss(v *viewer) {
+	v.over = true
+	delete(b.viewers, v)
+	for _, list := range [...][]*attachment{v.groups, v.persons, {v.own}} {
+		for _, at := range list {
+			b.leave(at)
+		}
+	}
+	v.groups, v.persons, v.own, v.leaving = nil, nil, nil, 0
+}
+
+// changed has the viewers of an account told that something has changed. Those
+// of small audiences, and its own resources, are returned: the caller flushes
+// them at once, in the order of the changes. b.mu is held.
+func (b *board) changed(a *Account) (due []*viewer) {
+	for _, aud := range a.places {
+		if len(aud.viewers) <= small {
+			for _, at := range aud.viewers {
+				due = append(due, at.viewer)
+			}
+			continue
+		}
+		b.directory.flusher.dirty(b, aud)
+		if aud == a.own {
+			for _, r := range a.Resources() {
+				if r.viewer != nil {
+					due = append(due, r.viewer)
+				}
+			}
+		}
+	}
+	return due
+}
+
+// flushAll flushes some viewers on this goroutine.
+func (b *board) flushAll(due []*viewer) {
+	for _, v := range due {
+		b.flush(v)
 	}
 }
 
-// unwatch takes a out of the watchers of a contact.
-func (d *Directory) unwatch(a *Account, contact jid.JID) {
-	c := d.Find(contact)
-	if c == nil {
+// Room tells that a session takes presence again (session.Host.Room).
+func (d *Directory) Room(a *Account, s *session.Session, lost bool) {
+	a.board.mu.RLock()
+	var v *viewer
+	if r := a.find(s); r != nil {
+		v = r.viewer
+	}
+	a.board.mu.RUnlock()
+	if v == nil {
 		return
 	}
-	defer c.Release()
-	c.mu.Lock()
-	delete(c.watchers, a)
-	c.mu.Unlock()
+	if lost {
+		v.lost.Store(true)
+	}
+	a.board.flush(v)
+}
+
+// receive hands presence to the available resources of the account.
+func (a *Account) receive(w *stanza.Wire) {
+	for _, r := range a.Resources() {
+		if _, ok := r.Session.Priority(); ok && r.Session.Allows(w.From) {
+			r.Session.Send(w)
+		}
+	}
 }
 
 // Direct is presence with 'to', available or unavailable, RFC 6121 §4.6.
 func (d *Directory) Direct(a *Account, s *session.Session, st *stanza.Stanza) {
-	a.turn.Lock() // it must not go between being noted and being told
-	defer a.turn.Unlock()
+	w := st.WireTo(st.To)
+	w.Number = d.Board.Number(d.Presence, a.Org)
+	a.board.mu.Lock() // it must not go between being noted and being told
+	defer a.board.mu.Unlock()
 	r := a.find(s)
 	if r == nil {
 		return
 	}
-	w := st.WireTo(st.To)
-	w.Number = d.Board.Number(d.Presence, a.Org)
-	d.note(a, r, st)
-	d.deliverDirected(st.To, w)
-}
-
-// note remembers to whom the going of the resource must be told.
-func (d *Directory) note(a *Account, r *Resource, st *stanza.Stanza) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if st.Type == stanza.Unavailable {
+	switch {
+	case st.Type == stanza.Unavailable:
 		delete(r.directed, st.To)
-		return
+	case len(r.directed) < maxDirected:
+		if r.directed == nil {
+			r.directed = make(map[jid.JID]struct{})
+		}
+		r.directed[st.To] = struct{}{}
 	}
-	if len(r.directed) >= maxDirected {
-		return
-	}
-	if r.directed == nil {
-		r.directed = make(map[jid.JID]struct{})
-	}
-	r.directed[st.To] = struct{}{}
+	d.deliverDirected(st.To, w)
 }
 
 // deliverDirected routes presence to an address, RFC 6121 §8.5: to a full
 // address its resource, to a bare one all available resources.
 func (d *Directory) deliverDirected(to jid.JID, w *stanza.Wire) {
-	c := d.Find(to.Bare())
-	if c == nil {
-		return
-	}
-	defer c.Release()
-	if c.Blocks(w.From) {
+	c := d.find(to.Bare())
+	if c == nil || c.Blocks(w.From) {
 		return
 	}
 	if to.IsBare() {
@@ -314,33 +376,4 @@ func (d *Directory) deliverDirected(to jid.JID, w *stanza.Wire) {
 	if s := c.Resource(to.Resource()); s != nil && s.Allows(w.From) {
 		s.Send(w)
 	}
-}
-
-// Resync sends a resource the presence of all its contacts once more, after
-// its mailbox had to drop some.
-func (d *Directory) Resync(ctx context.Context, a *Account, s *session.Session) error {
-	r := a.find(s)
-	if _, ok := s.Priority(); !ok || r == nil || a.version.Load() == 0 {
-		return nil
-	}
-	ro, err := a.kept(ctx)
-	if err != nil {
-		return err
-	}
-	items, _ := ro.Items()
-	for _, it := range items {
-		if !it.Sub.Sees() {
-			continue
-		}
-		c := d.Find(it.JID)
-		if c == nil || !c.Online() {
-			s.Send(stanza.Make(stanza.Presence, stanza.Unavailable, it.JID, jid.JID{}, "", nil))
-		} else {
-			c.show(a, r)
-		}
-		if c != nil {
-			c.Release()
-		}
-	}
-	return nil
 }

@@ -1,13 +1,14 @@
-// Package presence keeps who is where and who watches whom, and tells
-// presence to those who may see it (RFC 6121 §3 and §4).
+// Package presence keeps who is where and who sees whom, and tells presence to
+// those who may see it (RFC 6121 §3 and §4). DESIGN.md says how.
 //
 // The Directory finds accounts by bare address, in shards. An Account is one
 // object as long as anybody holds it, so that a flag set on it is seen by all.
 // Presence itself runs no statement: what it needs stands in memory. Only an
 // account met for the first time, and a change of a roster, go to the store.
 //
-// Locks: shard.mu and Account.mu are never held together, nor two of a kind.
-// Account.mu comes before roster and session locks. See docs/locks.md.
+// Locks: one per organisation, board.mu, guards all that is shown and to whom;
+// viewer.turn comes before it, shard.mu and those of rosters and sessions after
+// it. See docs/locks.md.
 package presence
 
 import (
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
+	"time"
 
 	"github.com/bearhug/bearhug/archive"
 	"github.com/bearhug/bearhug/feature"
@@ -46,6 +48,12 @@ type Config struct {
 	// Handed is an id that no message handed over so far is above; nil where
 	// there is no archive.
 	Handed func() stanza.ArchiveID
+
+	Level      *feature.Dial // how much of presence is told, a Level; per group
+	Window     *feature.Dial // ms: at most so long a change waits for others
+	Hysteresis *feature.Dial // ms: so long a broken stream is not told of
+	Hold       *feature.Dial // s: so long after the start nothing is told
+	Bucket     *feature.Dial // s: how often level coarse tells what has changed
 }
 
 // A Directory is the presence of one node.
@@ -54,6 +62,12 @@ type Directory struct {
 	rosters *roster.Rosters
 	seed    maphash.Seed
 	shard   [shards]shard
+	started time.Time
+	flusher flusher
+	agenda  agenda
+
+	mu     sync.Mutex // guards what follows
+	boards map[feature.Org]*board
 }
 
 type shard struct {
@@ -63,11 +77,33 @@ type shard struct {
 
 // New makes an empty directory.
 func New(c Config) *Directory {
-	d := &Directory{Config: c, rosters: c.Rosters, seed: maphash.MakeSeed()}
+	d := &Directory{
+		Config: c, rosters: c.Rosters, seed: maphash.MakeSeed(),
+		started: time.Now(), boards: make(map[feature.Org]*board),
+	}
 	for i := range d.shard {
 		d.shard[i].accounts = make(map[jid.JID]*Account)
 	}
+	d.Board.OnChange(d.turned)
 	return d
+}
+
+// Close ends what goes on in the background. Nothing is told any more.
+func (d *Directory) Close() {
+	d.agenda.close()
+	d.flusher.close()
+}
+
+// board returns the board of an organisation.
+func (d *Directory) board(org feature.Org) *board {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.boards[org]
+	if b == nil {
+		b = newBoard(d, org)
+		d.boards[org] = b
+	}
+	return b
 }
 
 func (d *Directory) shardOf(bare jid.JID) *shard {
@@ -88,19 +124,29 @@ func (d *Directory) Find(bare jid.JID) *Account {
 	return a
 }
 
+// find is Find without acquiring, for those who hold the board's lock: who is
+// shown, or sees, stays in memory.
+func (d *Directory) find(bare jid.JID) *Account {
+	sh := d.shardOf(bare)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.accounts[bare]
+}
+
 // acquire returns the account's object, made when there is none; it may not
 // be loaded yet.
 func (d *Directory) acquire(bare jid.JID, org feature.Org) *Account {
 	if a := d.Find(bare); a != nil {
 		return a
 	}
+	b := d.board(org)
 	sh := d.shardOf(bare)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	a := sh.accounts[bare]
 	if a == nil {
 		sh.evict()
-		a = &Account{JID: bare, Org: org, directory: d}
+		a = &Account{JID: bare, Org: org, directory: d, board: b}
 		sh.accounts[bare] = a
 	}
 	a.refs.Add(1)
@@ -243,32 +289,33 @@ func (d *Directory) Forget(bare jid.JID) {
 // Bind adds a session to its account. A session bound to the same resource is
 // returned for the caller to end (RFC 6120 §7.7.2.2).
 func (d *Directory) Bind(a *Account, s *session.Session) (replaced *session.Session) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.board.mu.Lock()
+	defer a.board.mu.Unlock()
 	replaced = a.Resource(s.JID.Resource())
 	a.add(&Resource{Session: s})
 	return replaced
 }
 
 // Unbind removes a session: contacts are told that the resource is gone
-// (RFC 6121 §4.5.2, also for a stream that broke). It returns false when it
-// was not bound.
-func (d *Directory) Unbind(ctx context.Context, a *Account, s *session.Session) bool {
-	a.turn.Lock()
-	defer a.turn.Unlock()
+// (RFC 6121 §4.5.2), after the dial presence.hysteresis when its stream broke:
+// it may be back by then. It returns false when it was not bound.
+func (d *Directory) Unbind(a *Account, s *session.Session, broken bool) bool {
+	b := a.board
+	b.mu.Lock()
 	r := a.find(s)
 	if r == nil {
+		b.mu.Unlock()
 		return false
 	}
-	d.leave(ctx, a, r, nil)
-	a.mu.Lock()
+	due := b.end(a, r, nil, broken)
 	a.drop(s)
 	var ro *roster.Roster
 	if len(a.Resources()) == 0 {
 		ro, a.roster = a.roster, nil
 		a.signIn.Store(nil)
 	}
-	a.mu.Unlock()
+	b.mu.Unlock()
+	b.flushAll(due)
 	d.rosters.Close(ro)
 	return true
 }

@@ -65,12 +65,25 @@ func openTown(tb testing.TB) (*store.Store, *session.Host, *presence.Directory, 
 	h := &session.Host{
 		Board: b, Mailbox: b.Dial("session.mailbox"),
 		Delivered: func(*session.Session, []*stanza.Wire) {}, Unwritten: func(*session.Session, []*stanza.Wire) {},
-		Lost: func(*session.Session, bool) {}, Resync: func(*session.Session) {},
+		Lost: func(*session.Session, bool) {}, Room: func(*session.Session, bool) {},
+	}
+	fanOut, err := b.DeclareLevels(
+		feature.Lever{Name: "presence", Doc: "for the test", Values: []string{"full", "visible", "coarse", "off"}, Reach: feature.PerGroup},
+		feature.Lever{Name: "presence.window", Default: 1, Max: 10000},
+		feature.Lever{Name: "presence.hysteresis", Max: 60000},
+		feature.Lever{Name: "presence.hold", Max: 3600, Reach: feature.ServerOnly},
+		feature.Lever{Name: "presence.bucket", Default: 300, Min: 1, Max: 86400})
+	if err != nil {
+		tb.Fatal(err)
 	}
 	d := presence.New(presence.Config{
-		Board: b, Store: st, Rosters: roster.New(st), Presence: declare("presence"), Roster: declare("rosters"),
-		Org: func(domain string) (feature.Org, bool) { return org, domain == "hug.example" },
+		Board: b, Store: st, Rosters: roster.New(st), Presence: fanOut, Roster: declare("rosters"),
+		Org:   func(domain string) (feature.Org, bool) { return org, domain == "hug.example" },
+		Level: b.Dial("presence"), Window: b.Dial("presence.window"), Hysteresis: b.Dial("presence.hysteresis"),
+		Hold: b.Dial("presence.hold"), Bucket: b.Dial("presence.bucket"),
 	})
+	h.Room = func(s *session.Session, lost bool) { d.Room(s.Owner.(*presence.Account), s, lost) }
+	tb.Cleanup(d.Close)
 	return st, h, d, org
 }
 
@@ -122,7 +135,7 @@ func (w *town) unbind(p *person, i int) {
 	c := p.resources[i]
 	p.resources = append(p.resources[:i:i], p.resources[i+1:]...)
 	c.s.End()
-	if !w.d.Unbind(context.Background(), c.a, c.s) {
+	if !w.d.Unbind(c.a, c.s, false) {
 		w.tb.Fatal("it was not bound")
 	}
 	c.a.Release()
@@ -234,7 +247,7 @@ func (w *town) check(strict bool) {
 	for _, p := range w.people { // all holds are given back
 		for _, c := range p.resources {
 			c.s.End()
-			w.d.Unbind(context.Background(), c.a, c.s)
+			w.d.Unbind(c.a, c.s, false)
 			c.a.Release()
 		}
 	}
@@ -325,59 +338,5 @@ func (w *town) befriend(p, q *person) {
 			w.tb.Fatal(err)
 		}
 		a.Release()
-	}
-}
-
-// TestHandover: one resource of an account goes while another comes.
-func TestHandover(t *testing.T) {
-	st, h, d, org := openTown(t)
-	w := populate(t, st, h, d, org, "h", 2)
-	ada, bob := w.people[0], w.people[1]
-	w.befriend(ada, bob)
-	for n := range 1500 {
-		w.bind(bob, "desk")
-		w.say(bob.resources[0], n+1)
-		w.bind(ada, "old")
-		w.bind(ada, "new")
-		w.say(ada.resources[0], 1)
-		var wg sync.WaitGroup
-		old, fresh := ada.resources[0], ada.resources[1]
-		wg.Go(func() {
-			if n%2 == 0 {
-				w.say(old, 0)
-			} else {
-				w.d.Unbind(context.Background(), old.a, old.s)
-			}
-		})
-		wg.Go(func() { w.say(fresh, 2) })
-		wg.Wait()
-		if n%2 != 0 {
-			old.a.Release()
-			ada.resources = ada.resources[1:]
-		}
-		w.say(fresh, 3) // whoever watches hears it
-		w.say(bob.resources[0], n+2)
-		w.check(true)
-		ada.resources, bob.resources = nil, nil
-	}
-}
-
-// TestGoneWhileSpeaking: a session ends while it says that it is available.
-func TestGoneWhileSpeaking(t *testing.T) {
-	st, h, d, org := openTown(t)
-	w := populate(t, st, h, d, org, "g", 2)
-	ada, bob := w.people[0], w.people[1]
-	w.befriend(ada, bob)
-	for n := range 1500 {
-		w.bind(bob, "desk")
-		w.say(bob.resources[0], n+1)
-		w.bind(ada, "desk")
-		c := ada.resources[0]
-		var wg sync.WaitGroup
-		wg.Go(func() { w.say(c, n+1) })
-		wg.Go(func() { w.unbind(ada, 0) })
-		wg.Wait()
-		w.check(true)
-		bob.resources = nil
 	}
 }

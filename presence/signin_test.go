@@ -35,8 +35,13 @@ func TestSignInOfWhoIsThere(t *testing.T) {
 	if _, err := s.CreateAccount(ctx, org, "anna", key("old")); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := board.DeclareAlways("presence", "for the test",
+		feature.Lever{Name: "presence.hysteresis"}, feature.Lever{Name: "presence.hold", Reach: feature.ServerOnly}); err != nil {
+		t.Fatal(err)
+	}
 	d := presence.New(presence.Config{
 		Board: board, Store: s, Rosters: roster.New(s),
+		Hysteresis: board.Dial("presence.hysteresis"), Hold: board.Dial("presence.hold"),
 		Org: func(string) (feature.Org, bool) { return org, true },
 	})
 	anna := jid.MustParse("anna@example.org")
@@ -77,6 +82,6 @@ func TestSignInOfWhoIsThere(t *testing.T) {
 		t.Fatalf("disabled: %v, %v", row, err)
 	}
 	b.Release()
-	d.Unbind(ctx, a, one)
+	d.Unbind(a, one, false)
 	signIn("new", 1).Release()
 }

@@ -123,33 +123,53 @@ func (d *Directory) follow(ctx context.Context, a, b *Account, t stanza.Type, de
 
 // share makes to see the presence of a from now on.
 func (d *Directory) share(a, to *Account) {
-	if !to.Online() {
-		return
-	}
-	for _, r := range to.Resources() {
-		if _, ok := r.Session.Priority(); ok {
-			a.show(to, r)
+	b := a.board
+	b.mu.Lock()
+	var due []*viewer
+	if a.shown > 0 && watches(to, a) {
+		for _, r := range to.Resources() {
+			if v := r.viewer; v != nil && v.person(a) == nil {
+				v.persons = append(v.persons, b.attach(v, b.own(a)))
+				due = append(due, v)
+			}
 		}
 	}
+	b.mu.Unlock()
+	b.flushAll(due)
 }
 
-// unshare ends it: to, if it watched, is told that the resources of a are
-// unavailable.
+// watches reports whether the rosters, as they are now, let to see a: what was
+// decided a moment ago may have been taken back.
+func watches(to, a *Account) bool {
+	switch {
+	case a.roster != nil:
+		it, _ := a.roster.Get(to.JID)
+		return it.Sub.Seen()
+	case to.roster != nil:
+		it, _ := to.roster.Get(a.JID)
+		return it.Sub.Sees()
+	}
+	return false
+}
+
+// unshare ends it: to is told that the resources of a are unavailable, unless it
+// sees them by a group.
 func (d *Directory) unshare(a, to *Account) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, watched := a.watchers[to]; !watched {
-		return
-	}
-	delete(a.watchers, to)
-	if parts(a, to) {
-		return
-	}
-	for _, r := range a.Resources() {
-		if r.seenBy(to.JID) {
-			to.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, to.JID, "", nil))
+	b := a.board
+	b.mu.Lock()
+	var due []*viewer
+	for _, r := range to.Resources() {
+		if r.viewer == nil {
+			continue
+		}
+		if at := r.viewer.person(a); at != nil {
+			at.leaving = true
+			r.viewer.leaving++
+			due = append(due, r.viewer)
 		}
 	}
+	b.mu.Unlock()
+	b.flushAll(due)
 }
 
 // Remove takes a contact off the roster of a and cancels what there was
@@ -194,47 +214,6 @@ func (d *Directory) hide(a *Account, contact jid.JID) {
 	}
 }
 
-// Part is told when one of two accounts begins to block the other (XEP-0191
-// §3.4: those who see it are told that it is unavailable) or ends it.
-func (d *Directory) Part(a *Account, other jid.JID, blocked bool) {
-	c := d.Find(other.Bare())
-	if c == nil {
-		return
-	}
-	defer c.Release()
-	if blocked {
-		a.conceal(c)
-		return
-	}
-	a.mu.Lock()
-	_, watched := a.watchers[c]
-	a.mu.Unlock()
-	if watched {
-		d.share(a, c)
-	}
-	c.mu.Lock()
-	_, watches := c.watchers[a]
-	c.mu.Unlock()
-	if watches {
-		d.share(c, a)
-	}
-}
-
-// conceal tells a watcher that all resources are unavailable, without ending
-// the subscription.
-func (a *Account) conceal(from *Account) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, watched := a.watchers[from]; !watched {
-		return
-	}
-	for _, r := range a.Resources() {
-		if r.seenBy(from.JID) {
-			from.receive(stanza.Make(stanza.Presence, stanza.Unavailable, r.Session.JID, from.JID, "", nil))
-		}
-	}
-}
-
 // Probe answers a presence probe of a session of a, RFC 6121 §4.3.2, from
 // memory.
 func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, answer func(*stanza.Wire)) error {
@@ -246,7 +225,7 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 		return err
 	}
 	defer c.Release()
-	if c.Blocks(a.JID) { // XEP-0191 §3.5: no answer at all
+	if c.Blocks(st.From) { // XEP-0191 §3.5: no answer at all
 		return nil
 	}
 	allowed, err := d.MaySee(ctx, a, c)
@@ -257,13 +236,13 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 		answer(stanza.Make(stanza.Presence, stanza.Unsubscribed, c.JID, a.JID, "", nil))
 		return nil
 	}
+	c.board.mu.RLock()
+	defer c.board.mu.RUnlock()
 	found := false
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.Resources() {
-		if r.seenBy(a.JID) && (st.To.IsBare() || st.To == r.Session.JID) {
+	for _, e := range c.entries {
+		if e.wire != nil && (e.scope.IsZero() || e.scope == a.JID) && !a.Blocks(e.jid) && (st.To.IsBare() || st.To == e.jid) {
 			found = true
-			answer(r.presence)
+			answer(e.wire)
 		}
 	}
 	if !found {
@@ -278,7 +257,7 @@ func (d *Directory) MaySee(ctx context.Context, a, c *Account) (bool, error) {
 	if a == c {
 		return true, nil
 	}
-	if parts(a, c) || c.version.Load() == 0 {
+	if a.Blocks(c.JID) || c.Blocks(a.JID) || c.version.Load() == 0 {
 		return false, nil
 	}
 	ro, err := c.Roster(ctx)

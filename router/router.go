@@ -74,6 +74,8 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 		Board: b, Store: h.Store, Rosters: h.Rosters, Org: r.Organisation,
 		Presence: r.features.presence, Roster: r.features.roster,
 		Handed: func() stanza.ArchiveID { return h.Archive.Handed() },
+		Level:  b.Dial("presence"), Window: b.Dial("presence.window"), Hysteresis: b.Dial("presence.hysteresis"),
+		Hold: b.Dial("presence.hold"), Bucket: b.Dial("presence.bucket"),
 	})
 	a, err := archive.Open(ctx, archive.Config{
 		Store: h.Store, Log: h.Log.With("feature", "archive"),
@@ -86,7 +88,7 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	r.resume, r.streams = b.Dial("session.resume"), b.Dial("session.streams")
 	r.sessions = session.Host{
 		Board: b, Feature: r.features.session, Mailbox: b.Dial("session.mailbox"), Request: b.Dial("session.request"),
-		Delivered: r.reached, Unwritten: r.unwritten, Lost: r.lost, Resync: r.resync,
+		Delivered: r.reached, Unwritten: r.unwritten, Lost: r.lost, Room: r.room,
 	}
 	return r, nil
 }
@@ -103,7 +105,7 @@ func (r *Router) declare() (err error) {
 	r.features.message = add("message", "RFC 6121 §5, §8.5: routes messages to resources")
 	r.features.iq = add("iq", "RFC 6120 §8.2.3: routes requests between resources")
 	if err == nil {
-		r.features.presence, err = r.Board.DeclareLevels(presenceLevels())
+		r.features.presence, err = r.Board.DeclareLevels(presenceLevels(), presenceDials()...)
 	}
 	r.features.roster = add("rosters", "RFC 6121 §2: pushes of roster changes")
 	r.features.archive = add("archive", "the message log: durable before it is acknowledged",
@@ -133,6 +135,20 @@ func presenceLevels() feature.Lever {
 		Doc: "RFC 6121 §3, §4: presence and subscriptions; told to all who may see it, to those who have it on their screen, " +
 			"now and then as last seen, or to nobody",
 		Saves: []feature.Saving{{Feature: "presence", Sent: true, Shares: []float64{0, 0.9, 0.98, 1}}},
+	}
+}
+
+// presenceDials are the other levers of presence.
+func presenceDials() []feature.Lever {
+	return []feature.Lever{
+		{Name: "presence.window", Unit: "ms", Default: 200, Min: 0, Max: 10000,
+			Doc: "how long, at most, changes in a large group wait for others when many come; who sees them gets all in one write"},
+		{Name: "presence.hysteresis", Unit: "ms", Default: 2000, Min: 0, Max: 60000,
+			Doc: "how long nobody is told that a stream broke; who is back by then was never away"},
+		{Name: "presence.hold", Unit: "s", Default: 0, Min: 0, Max: 3600, Reach: feature.ServerOnly,
+			Doc: "how long after a start presence is gathered, to be told once; 0: not at all"},
+		{Name: "presence.bucket", Unit: "s", Default: 300, Min: 1, Max: 86400,
+			Doc: "at level coarse, how often changes are told, and how exactly"},
 	}
 }
 
@@ -199,6 +215,10 @@ func (r *Router) Start(ctx context.Context) {
 		})
 	}
 	r.wait.Go(func() { r.keep(ctx) })
+	r.wait.Go(func() {
+		<-ctx.Done()
+		r.Directory.Close()
+	})
 }
 
 // HandleHTTP registers the HTTP handlers that modules bring.

@@ -39,10 +39,10 @@ func (r *Router) Bind(a *presence.Account, conn *stream.Conn, resource string, s
 	}
 	if replaced := r.Directory.Bind(a, s); replaced != nil {
 		replaced.Close(stream.NewError(stream.Conflict, "this resource has signed in again"))
-		r.end(replaced)
+		r.end(replaced, true)
 	}
 	if s.Ended() { // the stream broke under the greeting, before there was anything to unbind
-		r.Directory.Unbind(context.Background(), a, s)
+		r.Directory.Unbind(a, s, true)
 	}
 	return r.Context(a, s), nil
 }
@@ -61,7 +61,7 @@ func (r *Router) giveWay(a *presence.Account) bool {
 	if longest == nil {
 		return false
 	}
-	r.end(longest)
+	r.end(longest, true)
 	return true
 }
 
@@ -149,19 +149,19 @@ func resumeSettled(s *session.Session, conn *stream.Conn, h uint32) (old *stream
 // Leave ends the session of a client that has closed its stream.
 func (r *Router) Leave(s *session.Session) {
 	s.Close(nil)
-	r.end(s)
+	r.end(s, false)
 }
 
 // lost is told by a session that its stream is gone.
 func (r *Router) lost(s *session.Session, resumable bool) {
 	if !resumable || r.resume.Int(s.Org) == 0 {
-		r.end(s)
+		r.end(s, true)
 	}
 }
 
 // end is the end of a session: contacts are told, what the client never got
-// goes another way.
-func (r *Router) end(s *session.Session) {
+// goes another way. broken tells that the client did not want it.
+func (r *Router) end(s *session.Session, broken bool) {
 	rest, first := s.End()
 	if !first {
 		return
@@ -175,7 +175,7 @@ func (r *Router) end(s *session.Session) {
 	}
 	a := owner(s)
 	defer a.Release() // the session's own hold
-	r.Directory.Unbind(context.Background(), a, s)
+	r.Directory.Unbind(a, s, broken)
 	t := r.table(s.Org)
 	if len(t.unbound) > 0 {
 		c := r.Context(a, s)
@@ -259,11 +259,8 @@ func (r *Router) arrived(a *presence.Account, id stanza.ArchiveID) {
 	}
 }
 
-func (r *Router) resync(s *session.Session) {
-	if err := r.Directory.Resync(context.Background(), owner(s), s); err != nil {
-		r.Log.Error("presence not sent again", "jid", s.JID.String(), "cause", err)
-	}
-}
+// room is told by a session that it takes presence again.
+func (r *Router) room(s *session.Session, lost bool) { r.Directory.Room(owner(s), s, lost) }
 
 // askEvery is how often a client that owes an acknowledgement is asked. Not
 // all at once: thousands of answers would keep messages waiting.
@@ -295,7 +292,7 @@ func (r *Router) sweep() {
 		since, detached := s.Detached()
 		switch {
 		case detached && now.Sub(since) > time.Duration(r.resume.Int(s.Org))*time.Second:
-			r.end(s)
+			r.end(s, true)
 		case !detached:
 			s.AskAck()
 		}
@@ -332,7 +329,7 @@ func (r *Router) Dismiss(ctx context.Context, bare jid.JID, e *stream.Error) {
 	}
 	defer a.Release()
 	for _, res := range a.Resources() {
-		r.Directory.Unbind(ctx, a, res.Session)
+		r.Directory.Unbind(a, res.Session, false)
 		res.Session.Close(e)
 	}
 	r.Directory.Forget(bare)

@@ -118,7 +118,7 @@ func TestSwitches(t *testing.T) {
 		c := h.bind("ada@"+domain+"/x", jid.JID{})
 		h.route(c, ask)
 		got := strings.Join(heard(c.Session), "")
-		h.Directory.Unbind(context.Background(), c.Account, c.Session)
+		h.Directory.Unbind(c.Account, c.Session, false)
 		c.Account.Release()
 		st, err := stanza.Parse([]byte(ask))
 		if err != nil {
@@ -253,7 +253,7 @@ func TestOrganisationsApart(t *testing.T) {
 			c := h.bind("ada@one.example/x", jid.JID{})
 			h.route(c, strings.Replace(s, "%s", local, 1))
 			answers = append(answers, strings.ReplaceAll(strings.Join(heard(c.Session), ""), local, "…"))
-			h.Directory.Unbind(context.Background(), c.Account, c.Session)
+			h.Directory.Unbind(c.Account, c.Session, false)
 			c.Account.Release()
 		}
 		for i, a := range answers {

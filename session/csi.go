@@ -6,7 +6,8 @@ import (
 )
 
 // inactive holds what an inactive client need not see now (XEP-0352 §3): the
-// last presence of each address.
+// last presence that each address sent to it directly. What comes in batches is
+// held by whoever sends it.
 type inactive struct {
 	presence map[jid.JID]*stanza.Wire
 	bytes    int
@@ -57,9 +58,13 @@ func (s *Session) Inactive() {
 // Active is the client's <active/>: what was held is sent.
 func (s *Session) Active() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.activate()
 	s.wake()
+	told, lost := s.room()
+	s.mu.Unlock()
+	if told {
+		s.host.Room(s, lost)
+	}
 }
 
 // activate puts what was held into the mailbox.

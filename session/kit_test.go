@@ -23,6 +23,6 @@ func host(tb testing.TB) *session.Host {
 		Delivered: func(*session.Session, []*stanza.Wire) {},
 		Unwritten: func(*session.Session, []*stanza.Wire) {},
 		Lost:      func(*session.Session, bool) {},
-		Resync:    func(*session.Session) {},
+		Room:      func(*session.Session, bool) {},
 	}
 }

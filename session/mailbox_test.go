@@ -101,7 +101,11 @@ func TestLoneStanza(t *testing.T) {
 func TestPresenceGivesWay(t *testing.T) {
 	h := host(t)
 	again := 0
-	h.Resync = func(*session.Session) { again++ }
+	h.Room = func(_ *session.Session, lost bool) {
+		if lost {
+			again++
+		}
+	}
 	s := session.New(h, nil, desk)
 	shown := presenceOf("bob@hug.example/x", strings.Repeat("x", 1000))
 	for s.Send(shown) {

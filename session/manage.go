@@ -215,11 +215,16 @@ func (s *Session) Requested() {
 func (s *Session) AskAck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sm == nil || s.conn == nil || s.sm.requested || len(s.sm.unacked) == 0 || s.out.end != nil {
-		return
+	if s.sm != nil && s.conn != nil && s.out.end == nil {
+		s.askAck()
 	}
-	s.sm.requested, s.sm.since = true, 0
-	s.nonza(smRequest)
+}
+
+func (s *Session) askAck() {
+	if !s.sm.requested && len(s.sm.unacked) > 0 {
+		s.sm.requested, s.sm.since = true, 0
+		s.nonza(smRequest)
+	}
 }
 
 // Acked takes an <a h='…'/> of the client. An h beyond what was sent is the
@@ -233,9 +238,9 @@ func (s *Session) Acked(h uint32) error {
 	done, err := s.sm.ack(h)
 	s.sm.requested = false
 	s.release()
-	resync := err == nil && s.mayResync()
-	if resync {
-		s.out.dropped = false
+	told, lost := s.room()
+	if s.out.wanted && s.conn != nil && s.out.end == nil && !s.ended {
+		s.askAck()
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -243,8 +248,8 @@ func (s *Session) Acked(h uint32) error {
 	}
 	s.delivered(done)
 	clear(done) // the array may live on behind sm.unacked
-	if resync {
-		s.host.Resync(s)
+	if told {
+		s.host.Room(s, lost)
 	}
 	return nil
 }
@@ -353,9 +358,13 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 	s.activate() // XEP-0352 §5.1: a resumed stream begins as active
 	s.wake()
 	s.release()
+	told, lost := s.room()
 	s.mu.Unlock()
 	s.delivered(done)
 	clear(done)
+	if told {
+		s.host.Room(s, lost)
+	}
 	return old, nil
 }
 

@@ -39,9 +39,10 @@ type Host struct {
 	// Lost is told that the stream of a session is gone. The session is
 	// detached when it may be resumed, over otherwise.
 	Lost func(s *Session, resumable bool)
-	// Resync is told that presence was dropped from a full mailbox and that
-	// there is room again.
-	Resync func(s *Session)
+	// Room is told that a session which did not take a whole batch takes
+	// presence again; lost, that some was dropped from its mailbox meanwhile,
+	// so that all has to be told once more.
+	Room func(s *Session, lost bool)
 }
 
 // writing is the account of what writing costs beside the stanzas.
@@ -92,7 +93,8 @@ type outbox struct {
 	left    []*stanza.Wire // uncounted ones that a broken stream did not take
 	writing bool           // a writer goroutine lives
 	end     *closing       // close the stream when the queue is empty
-	dropped bool           // presence was dropped: resync when there is room
+	dropped bool           // presence was dropped: Host.Room when there is room
+	wanted  bool           // a batch was not taken whole: Host.Room when there is room
 	waiter  chan struct{}
 }
 
@@ -155,6 +157,61 @@ func (s *Session) Send(w *stanza.Wire) bool {
 	ok := s.enqueue(w)
 	s.wake()
 	return ok
+}
+
+// SendBatch puts presence into the mailbox, in order, as much of it as half of
+// the mailbox holds, and returns how many stanzas that was. When it was not all
+// of them the rest is not lost, for whoever sent it has it still: Host.Room is
+// called once it is of use to try again. That is when the client has read, or
+// acknowledged, what it has; when it says that it is active (XEP-0352); when it
+// is back after a cut. A session that is over takes all.
+func (s *Session) SendBatch(ws []*stanza.Wire) (taken int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.out.end != nil {
+		return len(ws)
+	}
+	if s.csi != nil || s.away() {
+		s.out.wanted = true
+		return 0
+	}
+	limit := s.limit() / 2
+	used, before := s.used(), s.out.bytes
+	for ; taken < len(ws); taken++ {
+		size := ws[taken].Len()
+		if used > limit/8 && used+size > limit {
+			break
+		}
+		used += size
+		s.out.bytes += size
+		if s.sm != nil {
+			s.sm.sent(ws[taken], size)
+		}
+	}
+	s.out.queue = append(s.out.queue, ws[:taken]...)
+	if taken < len(ws) {
+		s.out.wanted = true
+		if s.sm != nil && s.out.bytes == before { // only an acknowledgement makes room
+			s.askAck()
+		}
+	}
+	s.wake()
+	return taken
+}
+
+// away reports whether the session waits for its client to come back. One that
+// has not had a stream yet does not.
+func (s *Session) away() bool { return s.conn == nil && !s.cut.IsZero() }
+
+// room reports whether the host is to be told that there is room, and that
+// presence was lost. The caller tells it, without the lock.
+func (s *Session) room() (told, lost bool) {
+	if !s.out.wanted && !s.out.dropped || s.ended || s.csi != nil || s.away() || s.used() > s.limit()/4 {
+		return false, false
+	}
+	lost = s.out.dropped
+	s.out.wanted, s.out.dropped = false, false
+	return true, lost
 }
 
 // limit is how many bytes the mailbox may hold.

@@ -75,7 +75,11 @@ func (s *Session) take(conn *stream.Conn) (t turn, ok bool) {
 	}
 	s.out.flying = t.plain
 	t.ack = s.in.takeAck()
-	if s.sm != nil && s.sm.mustRequest(int(s.host.Request.Int(s.Org))) {
+	after := int(s.host.Request.Int(s.Org))
+	if s.out.wanted {
+		after = 0
+	}
+	if s.sm != nil && s.sm.mustRequest(after) {
 		t.ack = append(t.ack, smRequest...)
 	}
 	if len(t.batch) == 0 && t.ack == nil && t.end == nil {
@@ -143,20 +147,14 @@ func (s *Session) share(span *feature.Span, batch []*stanza.Wire) {
 func (s *Session) wrote(plain []*stanza.Wire) {
 	s.mu.Lock()
 	s.out.flying = nil
-	resync := s.mayResync() && len(s.out.queue) == 0
-	if resync {
-		s.out.dropped = false
-	}
+	told, lost := s.room()
 	s.release()
 	s.mu.Unlock()
 	s.delivered(plain)
-	if resync {
-		s.host.Resync(s)
+	if told {
+		s.host.Room(s, lost)
 	}
 }
-
-// mayResync reports whether presence was dropped and there is room again.
-func (s *Session) mayResync() bool { return s.out.dropped && !s.ended && !s.crowded() }
 
 // unwritten keeps what a broken conn did not take, or took in part, for
 // whatever becomes of the session.

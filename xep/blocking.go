@@ -1,7 +1,6 @@
 package xep
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,7 +74,7 @@ func (b *blocker) block(c *router.Ctx, iq *stanza.Stanza) error {
 		return stanza.BadRequest("whom to block?")
 	}
 	limit := b.host.Board.Dial("blocking.items").Int(c.Org)
-	changed, err := b.change(c, func(list presence.Blocklist) error {
+	return b.change(c, func(list presence.Blocklist) error {
 		for _, j := range jids {
 			list[j] = struct{}{}
 		}
@@ -83,15 +82,10 @@ func (b *blocker) block(c *router.Ctx, iq *stanza.Stanza) error {
 			return stanza.PolicyViolation(fmt.Sprintf("a block list holds at most %d addresses", limit))
 		}
 		return b.host.Store.Block(c.Context, c.Org, c.Account.ID, texts(jids))
+	}, func() {
+		_ = c.Result(iq, nil) // it is always nil
+		b.push(c, "block", jids)
 	})
-	if err != nil {
-		return err
-	}
-	if err := c.Result(iq, nil); err != nil {
-		return err
-	}
-	b.push(c, "block", jids)
-	return b.part(c, changed)
 }
 
 func (b *blocker) unblock(c *router.Ctx, iq *stanza.Stanza) error {
@@ -100,7 +94,7 @@ func (b *blocker) unblock(c *router.Ctx, iq *stanza.Stanza) error {
 	if err != nil {
 		return err
 	}
-	changed, err := b.change(c, func(list presence.Blocklist) error {
+	return b.change(c, func(list presence.Blocklist) error {
 		if len(jids) == 0 { // §3.6: everybody
 			clear(list)
 			return b.host.Store.Unblock(c.Context, c.Org, c.Account.ID, nil)
@@ -109,51 +103,31 @@ func (b *blocker) unblock(c *router.Ctx, iq *stanza.Stanza) error {
 			delete(list, j)
 		}
 		return b.host.Store.Unblock(c.Context, c.Org, c.Account.ID, texts(jids))
+	}, func() {
+		_ = c.Result(iq, nil) // it is always nil
+		b.push(c, "unblock", jids)
 	})
-	if err != nil {
-		return err
-	}
-	if err := c.Result(iq, nil); err != nil {
-		return err
-	}
-	b.push(c, "unblock", jids)
-	return b.part(c, changed)
-}
-
-// A blockChange is a list before and after, and the addresses in which the two
-// differ.
-type blockChange struct {
-	old, now presence.Blocklist
-	jids     []jid.JID
 }
 
 // change edits a copy of the list, persists it by edit and puts it in place.
-func (b *blocker) change(c *router.Ctx, edit func(presence.Blocklist) error) (d blockChange, err error) {
+// answer is called when it is in force, before presence follows.
+func (b *blocker) change(c *router.Ctx, edit func(presence.Blocklist) error, answer func()) error {
 	mu := &b.edit[uint64(c.Account.ID)%blockLocks]
 	mu.Lock()
 	defer mu.Unlock()
+	now := make(presence.Blocklist)
 	if list := c.Account.Blocked.Load(); list != nil {
-		d.old = *list
+		maps.Copy(now, *list)
 	}
-	if d.now = maps.Clone(d.old); d.now == nil {
-		d.now = make(presence.Blocklist)
+	if err := edit(now); err != nil {
+		return err
 	}
-	if err := edit(d.now); err != nil {
-		return d, err
-	}
-	if len(d.now) == 0 {
-		c.Account.Blocked.Store(nil)
+	if len(now) == 0 {
+		c.Directory.Block(c.Account, nil, answer)
 	} else {
-		c.Account.Blocked.Store(&d.now)
+		c.Directory.Block(c.Account, &now, answer)
 	}
-	for _, lists := range [][2]presence.Blocklist{{d.now, d.old}, {d.old, d.now}} {
-		for j := range lists[0] {
-			if _, both := lists[1][j]; !both {
-				d.jids = append(d.jids, j)
-			}
-		}
-	}
-	return d, nil
+	return nil
 }
 
 // push tells the resources that asked for the list (§3.4).
@@ -173,51 +147,6 @@ func (b *blocker) push(c *router.Ctx, name string, jids []jid.JID) {
 		w.Number = c.Number()
 		r.Session.Send(w)
 	}
-}
-
-// part makes presence follow: those who are blocked now see the person go,
-// those who are blocked no more see them again. A domain stands for the
-// contacts in it; the address of one resource does not concern presence.
-func (b *blocker) part(c *router.Ctx, d blockChange) error {
-	contacts := make([]jid.JID, 0, len(d.jids))
-	domains := false
-	for _, j := range d.jids {
-		switch {
-		case j.Local() != "" && j.IsBare():
-			contacts = append(contacts, j)
-		case j.IsBare():
-			domains = true
-		}
-	}
-	if domains {
-		known, err := b.contacts(c.Context, c.Account)
-		if err != nil {
-			return err
-		}
-		contacts = append(contacts, known...)
-	}
-	told := make(map[jid.JID]bool)
-	for _, j := range contacts {
-		if blocked := d.now.Has(j); blocked != d.old.Has(j) && !told[j] {
-			told[j] = true
-			c.Directory.Part(c.Account, j, blocked)
-		}
-	}
-	return nil
-}
-
-func (b *blocker) contacts(ctx context.Context, a *presence.Account) ([]jid.JID, error) {
-	ro, err := a.Roster(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer b.host.Rosters.Close(ro)
-	items, _ := ro.Items()
-	list := make([]jid.JID, len(items))
-	for i, it := range items {
-		list[i] = it.JID
-	}
-	return list, nil
 }
 
 // blockItems reads the addresses of a request, each once.

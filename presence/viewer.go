@@ -1,0 +1,487 @@
+package presence
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+)
+
+// A viewer is an available session that is shown presence. What it has been
+// told is a number per audience, so that a slow or inactive one costs nothing
+// while it waits, and gets what is so then, once.
+//
+// A flush goes in rounds: up to the version at its begin, audience after
+// audience. What stands in several of them is told by the first.
+type viewer struct {
+	session *session.Session
+	account *Account
+
+	turn  sync.Mutex // one flush at a time
+	round uint64     // how far the round under way goes; 0: none is. Guarded by turn
+	// retell are contacts to be told of as they are now; guarded by turn.
+	retell []jid.JID
+
+	lost atomic.Bool // some was lost on the way: all is to be told anew
+
+	// Guarded by board.mu.
+	over     bool
+	leaving  int           // attachments that are to go
+	own      *attachment   // of its own account
+	groups   []*attachment // in the order of roster.Groups.Seen
+	persons  []*attachment // of personal contacts
+	resource *Resource
+	// For the next flush; guarded by turn as well.
+	added  []jid.JID // rows that are new
+	amends []amendment
+
+	personal Level // of persons; guarded by turn, as attachment.level is
+
+	queued bool // guarded by flusher.mu
+}
+
+// maxBatch is how many stanzas are collected under the lock of the board at
+// once.
+const maxBatch = 1024
+
+// A part is what a batch holds of one audience.
+type part struct {
+	at      *attachment
+	from    int    // in batch.wires
+	reached uint64 // where the cursor is when all of it was taken
+}
+
+// A batch is what goes to a session at once, and where the cursors are then.
+type batch struct {
+	wires    []*stanza.Wire
+	versions []uint64 // of the slot of each wire
+	parts    []part
+	whole    bool // it ends with the round
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) reset() {
+	clear(b.wires)
+	b.wires, b.versions, b.parts, b.whole = b.wires[:0], b.versions[:0], b.parts[:0], true
+}
+
+func (b *batch) add(w *stanza.Wire, version uint64) {
+	b.wires = append(b.wires, w)
+	b.versions = append(b.versions, version)
+}
+
+// flush tells a viewer what it has not been told, as far as its session takes
+// it; what is left waits for Room.
+func (b *board) flush(v *viewer) {
+	v.turn.Lock()
+	defer v.turn.Unlock()
+	out := batches.Get().(*batch)
+	defer func() {
+		out.reset()
+		batches.Put(out)
+	}()
+	for more, sweep := true, false; more; {
+		if more, sweep = b.step(v, out); sweep {
+			b.sweep(v)
+		}
+	}
+}
+
+// step hands over one batch. It reports whether there may be more to tell, and
+// whether attachments have left.
+func (b *board) step(v *viewer, out *batch) (more, sweep bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if v.over {
+		return false, false
+	}
+	more = b.tell(v, out)
+	return more, v.leaving > 0
+}
+
+// tell is step with what it needs held.
+func (b *board) tell(v *viewer, out *batch) (more bool) {
+	out.reset()
+	if v.lost.Swap(false) {
+		b.forgetAll(v)
+	}
+	b.levels(v)
+	for _, row := range v.added {
+		if a := b.directory.find(row); a != nil && v.levelOf(a) == Visible {
+			v.retell = append(v.retell, row)
+		}
+	}
+	v.added = nil
+	if len(v.amends) > 0 && !b.tellAmended(v, out) {
+		return false
+	}
+	if len(v.retell) > 0 {
+		return b.tellAgain(v, out)
+	}
+	if v.round == 0 {
+		v.round = b.version
+	}
+	b.collect(v, out)
+	if v.lost.Load() {
+		return true // an attachment is too far behind
+	}
+	taken := len(out.wires)
+	if taken > 0 {
+		taken = v.session.SendBatch(out.wires)
+	}
+	out.advance(taken)
+	if taken < len(out.wires) {
+		return false
+	}
+	if out.whole {
+		done := v.round
+		v.round = 0
+		return b.version > done
+	}
+	return true
+}
+
+// collect gathers what is to be told of all audiences.
+func (b *board) collect(v *viewer, out *batch) {
+	if v.leaving > 0 {
+		for _, list := range [...][]*attachment{v.groups, v.persons} {
+			for _, at := range list {
+				if at.leaving && !out.full() {
+					b.takeBack(v, at, out)
+				}
+			}
+		}
+	}
+	b.read(v, v.own, out)
+	for _, at := range v.groups {
+		b.read(v, at, out)
+	}
+	for _, at := range v.persons {
+		b.read(v, at, out)
+	}
+}
+
+func (b *batch) full() bool {
+	if len(b.wires) < maxBatch {
+		return false
+	}
+	b.whole = false
+	return true
+}
+
+// read gathers what is new in one audience, the oldest first.
+func (b *board) read(v *viewer, at *attachment, out *batch) {
+	log, level, from := at.audience.log, v.level(at), at.seen
+	if level != Full {
+		from = max(from, at.told)
+	}
+	if at.leaving || len(log) == 0 || log[len(log)-1].version <= from || level == Off || level == Coarse && at.bucket == b.bucket {
+		return
+	}
+	if out.full() {
+		return
+	}
+	if at.seen != 0 && at.seen < at.audience.floor {
+		v.lost.Store(true)
+		return
+	}
+	known := max(at.seen, at.told)
+	p := part{at: at, from: len(out.wires), reached: v.round}
+	for i := at.audience.after(from); i < len(log) && log[i].version <= v.round; i++ {
+		s := &log[i]
+		if s.entry == nil || !s.shown && s.since > known {
+			continue
+		}
+		if w := b.wire(v, at, s); w != nil {
+			if out.full() {
+				p.reached = s.version - 1
+				break
+			}
+			out.add(w, s.version)
+		}
+	}
+	out.parts = append(out.parts, p)
+}
+
+// wire is what a viewer is to be told by a slot, nil for nothing.
+func (b *board) wire(v *viewer, at *attachment, s *slot) *stanza.Wire {
+	e := s.entry
+	if !v.maySee(e) {
+		return nil
+	}
+	if e.account == v.account {
+		if at != v.own || !s.shown && e.session == v.session {
+			return nil
+		}
+		return s.wire
+	}
+	if !s.shown && e.wire != nil { // it left the audience
+		if v.sees(e.account) {
+			return nil
+		}
+	} else if v.elsewhere(at, e.account) {
+		return nil
+	}
+	switch v.level(at) {
+	case Visible:
+		if _, ok := v.resource.rows[e.account.JID]; !ok {
+			return nil
+		}
+	case Coarse:
+		return b.coarse(e)
+	}
+	if s.thin != nil && s.caps <= at.seen {
+		return s.thin
+	}
+	return s.wire
+}
+
+// maySee reports whether nothing but the audience stands between a viewer and
+// an entry: blocks on either side (XEP-0191 §3), sign-ins for one peer only.
+func (v *viewer) maySee(e *entry) bool {
+	a := e.account
+	if e.session == v.session {
+		return true
+	}
+	if !e.scope.IsZero() && e.scope != v.account.JID || !v.session.Scope.IsZero() && v.session.Scope != a.JID {
+		return false
+	}
+	mine, theirs := v.account.Blocked.Load(), a.Blocked.Load()
+	return (mine == nil || !mine.Has(e.jid)) && (theirs == nil || !theirs.Has(v.session.JID))
+}
+
+// elsewhere reports whether another attachment tells of the account instead:
+// one of a fuller level, or the first of the same, groups before persons.
+func (v *viewer) elsewhere(at *attachment, a *Account) bool {
+	if len(a.places) < 2 {
+		return false
+	}
+	level, earlier := v.level(at), true
+	for _, other := range v.groups {
+		if other == at {
+			earlier = false
+			continue
+		}
+		wins := other.level < level || earlier && other.level == level
+		if wins && !other.leaving && slices.Contains(a.places, other.audience) {
+			return true
+		}
+	}
+	return at.audience.account == nil && v.personal < level && v.person(a) != nil
+}
+
+// person finds the attachment of a personal contact.
+func (v *viewer) person(a *Account) *attachment {
+	if a.own == nil || len(v.persons) == 0 {
+		return nil
+	}
+	if len(a.own.viewers) < len(v.persons) {
+		for _, at := range a.own.viewers {
+			if at.viewer == v && !at.leaving {
+				return at
+			}
+		}
+		return nil
+	}
+	for _, at := range v.persons {
+		if at.audience == a.own && !at.leaving {
+			return at
+		}
+	}
+	return nil
+}
+
+// sees reports whether an attachment that stays tells of the account.
+func (v *viewer) sees(a *Account) bool {
+	for _, at := range v.groups {
+		if !at.leaving && slices.Contains(a.places, at.audience) {
+			return true
+		}
+	}
+	return v.person(a) != nil
+}
+
+// takeBack gathers what was seen through an attachment that leaves, as
+// unavailable, but for those who are seen otherwise.
+func (b *board) takeBack(v *viewer, at *attachment, out *batch) {
+	log, known := at.audience.log, max(at.seen, at.told)
+	p := part{at: at, from: len(out.wires), reached: b.version}
+	for i := at.audience.after(at.done); i < len(log) && known > 0; i++ {
+		s := &log[i]
+		if e := s.entry; e == nil || !s.was(known) || e.account == v.account || v.sees(e.account) || !v.maySee(e) {
+			continue
+		}
+		if out.full() {
+			p.reached = s.version - 1
+			break
+		}
+		w := s.wire
+		if s.shown {
+			w = b.unavailable(s.entry.jid)
+		}
+		out.add(w, s.version)
+	}
+	out.parts = append(out.parts, p)
+}
+
+// was reports whether one who was told up to a version saw the slot's entry as
+// available.
+func (s *slot) was(known uint64) bool {
+	if s.version <= known {
+		return s.shown
+	}
+	return s.since <= known
+}
+
+// advance moves the cursors after so many wires were taken.
+func (b *batch) advance(taken int) {
+	for i := range b.parts {
+		p := &b.parts[i]
+		end := len(b.wires)
+		if i+1 < len(b.parts) {
+			end = b.parts[i+1].from
+		}
+		reached := p.reached
+		if taken < end {
+			if taken <= p.from {
+				return
+			}
+			reached = b.versions[taken-1]
+		}
+		p.at.reach(reached, taken >= end && reached == p.reached && b.whole)
+	}
+}
+
+// sweep takes away the attachments that have left.
+func (b *board) sweep(v *viewer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left := func(at *attachment) bool {
+		if !at.leaving || !at.left {
+			return false
+		}
+		b.leave(at)
+		v.leaving--
+		return true
+	}
+	v.groups = slices.DeleteFunc(v.groups, left)
+	v.persons = slices.DeleteFunc(v.persons, left)
+}
+
+// forgetAll begins anew: whoever is away is told to be, then everything else
+// once more.
+func (b *board) forgetAll(v *viewer) {
+	v.round, v.retell = 0, nil
+	v.own.restart()
+	for _, list := range [...][]*attachment{v.groups, v.persons} {
+		for _, at := range list {
+			at.restart()
+		}
+	}
+	b.contacts(v, func(contact jid.JID) {
+		if a := b.directory.find(contact); a == nil || !v.seesAny(a) {
+			v.retell = append(v.retell, contact)
+		}
+	})
+}
+
+// seesAny reports whether any resource of an account is shown to the viewer.
+func (v *viewer) seesAny(a *Account) bool {
+	return slices.ContainsFunc(a.entries, func(e *entry) bool { return e.wire != nil && v.maySee(e) })
+}
+
+// contacts calls f for everybody whose presence a viewer may be told of.
+func (b *board) contacts(v *viewer, f func(jid.JID)) {
+	if ro := v.account.roster; ro != nil {
+		items, _ := ro.Items()
+		for _, it := range items {
+			if it.Sub.Sees() {
+				f(it.JID)
+			}
+		}
+	}
+	b.groupContacts(v, f)
+}
+
+// tellAmended tells what blocks have changed; false: there is no room.
+func (b *board) tellAmended(v *viewer, out *batch) bool {
+	for _, am := range v.amends {
+		switch {
+		case !am.shown:
+			out.add(b.unavailable(am.entry.jid), 0)
+		case am.entry.wire != nil && v.maySee(am.entry) && v.sees(am.entry.account) && v.levelOf(am.entry.account) == Full:
+			out.add(am.entry.wire, 0)
+		}
+	}
+	if taken := v.session.SendBatch(out.wires); taken < len(out.wires) {
+		return false // all of it again, later
+	}
+	v.amends = nil
+	out.reset()
+	return true
+}
+
+func (at *attachment) restart() {
+	if !at.leaving {
+		at.seen, at.told, at.bucket = 0, 0, 0
+	}
+}
+
+// tellAgain tells of some of the contacts that wait for it as they are now.
+func (b *board) tellAgain(v *viewer, out *batch) (more bool) {
+	n := min(len(v.retell), maxBatch/4)
+	ends := make([]int, n)
+	for i, contact := range v.retell[:n] {
+		b.tellOf(v, contact, out)
+		ends[i] = len(out.wires)
+	}
+	taken := 0
+	if len(out.wires) > 0 {
+		taken = v.session.SendBatch(out.wires)
+	}
+	done := 0
+	for done < n && ends[done] <= taken {
+		done++
+	}
+	if v.retell = v.retell[done:]; len(v.retell) == 0 {
+		v.retell = nil
+	}
+	return done == n
+}
+
+// tellOf tells of one contact as it is now.
+func (b *board) tellOf(v *viewer, contact jid.JID, out *batch) {
+	a := b.directory.find(contact)
+	if a == nil {
+		out.add(b.unavailable(contact), 0)
+		return
+	}
+	level := v.levelOf(a)
+	if _, ok := v.resource.rows[contact]; level == Off || level == Visible && !ok {
+		return
+	}
+	seen, n := a == v.account || v.sees(a), len(out.wires)
+	for _, e := range a.entries {
+		switch {
+		case !seen || e.wire == nil || !v.maySee(e):
+		case level == Coarse:
+			out.add(b.coarse(e), 0)
+		default:
+			out.add(e.wire, 0)
+		}
+	}
+	if len(out.wires) == n && a != v.account {
+		out.add(b.unavailable(contact), 0)
+	}
+}
+
+// unavailable says in the server's words that somebody is gone.
+func (b *board) unavailable(who jid.JID) *stanza.Wire {
+	w := stanza.Make(stanza.Presence, stanza.Unavailable, who, jid.JID{}, "", nil)
+	w.Number = b.directory.Board.Number(b.directory.Presence, b.org)
+	return w
+}
