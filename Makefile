@@ -6,10 +6,10 @@ FUZZ    ?= 5m
 STATIC  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench fuzz torture race docs tools lint clean
+.PHONY: help demo test check build bench peers peers-quick fuzz torture race docs tools lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the program, bin/bearhug
 	$(GO) build -trimpath -o $(BIN) ./cmd/bearhug
@@ -41,6 +41,16 @@ docs: ## docs/config.md and docs/xeps.md, from the code
 
 bench: build ## the figures of docs/benchmarks.md; 45 minutes, on a machine that does nothing else
 	$(GO) run ./tests/bench -bearhug $(BIN)
+
+peers: build ## the same work for ejabberd, Prosody and this server, into docs/benchmarks.md; hours, at rest
+	@tests/tools peers
+	$(GO) build -trimpath -o bin/peers ./tests/peers
+	bin/peers -bearhug $(BIN) -docs docs/benchmarks.md
+
+peers-quick: build ## the same with few people and one run each, only printed; 15 minutes
+	@tests/tools peers
+	$(GO) build -trimpath -o bin/peers ./tests/peers
+	bin/peers -bearhug $(BIN) -quick
 
 fuzz: ## every fuzz target for FUZZ (5m) each
 	@for p in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \

@@ -30,6 +30,77 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestCutPieces: in whatever pieces an element comes, it is cut the same, and
+// the items in it are counted once.
+func TestCutPieces(t *testing.T) {
+	in := "<iq type='result' id='roster'><query ver='5'><item jid='a'/><item jid='b'><group>x</group></item> <item jid='c'/></query></iq><r/>"
+	for size := 1; size <= len(in); size++ {
+		var c cutter
+		var have []byte
+		var got []string
+		items := 0
+		for rest := in; len(rest) > 0; {
+			n := min(size, len(rest))
+			have, rest = append(have, rest[:n]...), rest[n:]
+			for {
+				el, n, err := c.cut(have)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == 0 {
+					break
+				}
+				if got = append(got, string(el)); len(got) == 1 {
+					items = c.tags
+				}
+				have = have[n:]
+			}
+		}
+		if len(got) != 2 || got[0]+got[1] != in || items != 3 {
+			t.Fatalf("in pieces of %d: %d items in %q", size, items, got)
+		}
+	}
+}
+
+// TestSkim: of an element that is too large to be kept, its own tag and all
+// its items are known.
+func TestSkim(t *testing.T) {
+	const items = 20000
+	in := []byte("<iq type='result' id='roster' to='me'><query ver='5'>")
+	for range items {
+		in = append(in, "<item jid='somebody@example.com' subscription='both'/>"...)
+	}
+	in = append(in, "</query></iq><r/>"...)
+	var c cutter
+	var have []byte
+	most := 0
+	for len(in) > 0 {
+		n := min(10_000, len(in))
+		have, in = append(have, in[:n]...), in[n:]
+		el, used, err := c.cut(have)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used > 0 {
+			if c.tags != items || string(attr(el, "id")) != "roster" || !bytes.HasSuffix(el, []byte("</query></iq>")) {
+				t.Fatalf("%d items, %.100q", c.tags, el)
+			}
+			if rest := have[used:]; string(rest) != "<r/>" {
+				t.Fatalf("then came %q", rest)
+			}
+			break
+		}
+		have = c.skim(have)
+		most = max(most, len(have))
+	}
+	if most > 20*kept {
+		t.Errorf("%d bytes were kept", most)
+	}
+	if c.depth != 0 {
+		t.Error("the element did not end")
+	}
+}
+
 func TestAttr(t *testing.T) {
 	el := []byte(`<message xmlns='jabber:client' type="chat" id='1.2.3' grid='no'><a id='4'/></message>`)
 	for name, want := range map[string]string{"id": "1.2.3", "type": "chat", "xmlns": "jabber:client", "to": "", "grid": "no"} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -26,6 +27,10 @@ type relay struct {
 	seen  int
 	lines map[string]net.Conn
 	held  []byte // a message that is overtaken
+
+	gather bool // everyone sees everyone's presence
+	blind  bool // but for p00002, who does not see p00001
+	refuse int  // connections that are closed at once
 }
 
 func (r *relay) serve(l net.Listener) {
@@ -34,6 +39,14 @@ func (r *relay) serve(l net.Listener) {
 		if err != nil {
 			return
 		}
+		r.mu.Lock()
+		reset := r.refuse > 0
+		r.refuse--
+		r.mu.Unlock()
+		if reset {
+			nc.Close()
+			continue
+		}
 		go r.line(nc)
 	}
 }
@@ -41,6 +54,7 @@ func (r *relay) serve(l net.Listener) {
 // line is one client's.
 func (r *relay) line(nc net.Conn) {
 	defer nc.Close()
+	defer r.left(nc)
 	var in []byte
 	var who string
 	var handled int
@@ -92,6 +106,8 @@ func (r *relay) line(nc net.Conn) {
 			default:
 				say("<challenge>%s</challenge>", base64.StdEncoding.EncodeToString(out))
 			}
+		case named(el, "iq") && string(attr(el, "id")) == "roster":
+			r.roster(nc, el)
 		case named(el, "iq"):
 			say("<iq type='result' id='bind'><bind><jid>%s@test/x</jid></bind></iq>", who)
 		case named(el, "enable"):
@@ -101,6 +117,10 @@ func (r *relay) line(nc net.Conn) {
 			r.mu.Unlock()
 		case named(el, "presence"):
 			handled++
+			if r.gather {
+				r.online(nc, who+"@test", el)
+				break
+			}
 			say("<presence from='%s@test/x'/>", who)
 		case named(el, "message"):
 			handled++
@@ -223,4 +243,47 @@ func TestLostServer(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// roster answers with two contacts, or with nothing to who knows version 7.
+func (r *relay) roster(nc net.Conn, el []byte) {
+	_, query, _ := bytes.Cut(el, []byte("<query"))
+	if string(attr(query, "ver")) == "7" {
+		fmt.Fprint(nc, "<iq type='result' id='roster'/>")
+		return
+	}
+	fmt.Fprint(nc, "<iq type='result' id='roster'><query ver='7'><item jid='a@test'/><item jid='b@test'/></query></iq>")
+}
+
+// online tells everyone of somebody's presence, and somebody who is new of
+// everyone's.
+func (r *relay) online(nc net.Conn, who string, el []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lines[who] != nc {
+		for name := range r.lines {
+			r.tell(nc, who, name, "")
+		}
+		r.lines[who] = nc
+	}
+	_, inner, _ := bytes.Cut(el, []byte(">"))
+	inner, _, _ = bytes.Cut(inner, []byte("</presence>"))
+	for name, other := range r.lines {
+		r.tell(other, name, who, string(inner))
+	}
+}
+
+// tell sends a presence, and one that does not count.
+func (r *relay) tell(nc net.Conn, to, about, inner string) {
+	if r.blind && to == "p00002@test" && about == "p00001@test" {
+		about = "p00000@test"
+	}
+	fmt.Fprintf(nc, "<presence to='%s/x' from='%s/x'>%s</presence><presence to='%s/x' from='%s/y' type='unavailable'/>", to, about, inner, to, about)
+}
+
+// left forgets somebody whose line ended.
+func (r *relay) left(nc net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.lines, func(_ string, other net.Conn) bool { return other == nc })
 }

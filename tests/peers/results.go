@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +42,7 @@ type results struct {
 	path string
 	file *os.File
 	all  []result
+	torn bool // the file ended within a line
 }
 
 // openResults reads what was finished before. What a program gave that has
@@ -55,27 +56,28 @@ func openResults(path string, kinds []*kind) (*results, error) {
 		return nil, err
 	}
 	var err error
-	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err == nil && r.torn {
+		_, err = r.file.WriteString("\n")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("keep the figures: %w", err)
 	}
 	return r, nil
 }
 
 func (r *results) read(kinds []*kind) error {
-	f, err := os.Open(r.path)
+	file, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read the figures: %w", err)
 	}
-	defer f.Close()
+	r.torn = len(file) > 0 && file[len(file)-1] != '\n'
 	stale := 0
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+	for line := range bytes.Lines(file) {
 		var res result
-		if json.Unmarshal(lines.Bytes(), &res) != nil {
+		if json.Unmarshal(line, &res) != nil {
 			continue // the last line of a run that was killed
 		}
 		i := slices.IndexFunc(kinds, func(k *kind) bool { return k.name == res.Server })
@@ -89,7 +91,7 @@ func (r *results) read(kinds []*kind) error {
 		fmt.Printf("%s has %d figures of an earlier run, which are kept, and %d of other builds, which are measured again; remove it to begin anew\n",
 			r.path, len(r.all), stale)
 	}
-	return lines.Err()
+	return nil
 }
 
 func (r *results) has(k key) bool {
