@@ -206,20 +206,25 @@ func (s *Store) Last(ctx context.Context, org feature.Org, owner AccountID) (Las
 	return l, nil
 }
 
-// SaveLast writes the last activities of many accounts in few transactions.
+// SaveLast writes the last activities of many accounts in few transactions,
+// and none of an account that was deleted meanwhile.
 func (s *Store) SaveLast(ctx context.Context, lasts []Last) error {
 	sorted := slices.Clone(lasts)
 	slices.SortStableFunc(sorted, func(a, b Last) int { return cmp.Compare(a.Owner, b.Owner) })
 	for part := range slices.Chunk(sorted, 512) {
-		var args []any
+		var args, owners []any
 		var shares []db.Share
 		for _, l := range part {
+			owners = append(owners, int64(l.Owner))
 			args = append(args, int64(l.Owner), l.At, l.Status)
 			shares = share(shares, l.Org)
 		}
 		if err := s.db.Write(ctx, part[0].Org, func(tx *db.Tx) error {
 			tx.Split(shares)
-			_, err := tx.ExecRows("last-set", args)
+			if _, err := tx.ExecRows("last-set", args); err != nil {
+				return err
+			}
+			_, err := tx.ExecList("last-orphans", nil, owners)
 			return err
 		}); err != nil {
 			return fmt.Errorf("save last activities: %w", err)

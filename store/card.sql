@@ -47,5 +47,8 @@ SELECT at, status FROM last WHERE owner = ?;
 INSERT INTO last (owner, at, status) VALUES (?, ?, ?)...
 ON CONFLICT (owner) DO UPDATE SET at = excluded.at, status = excluded.status;
 
+-- name: last-orphans   feature: lastactivity   on: primary
+DELETE FROM last WHERE owner IN (?...) AND NOT EXISTS (SELECT 1 FROM account a WHERE a.id = last.owner);
+
 -- name: last-delete   feature: lastactivity   on: primary
 DELETE FROM last WHERE owner = ?;

@@ -100,7 +100,8 @@ func discoForm(x *stanza.XML, f *router.Form) {
 	x.End()
 }
 
-// discoItems lists, of an account, its available resources. The server has no
+// discoItems lists, of an account, its available resources, but not those that
+// are for a conversation with somebody else. The server has no
 // items. Who may not see them gets an empty list, as for an account that does
 // not exist (§8).
 func discoItems(c *router.Ctx, iq *stanza.Stanza) error {
@@ -124,7 +125,7 @@ func discoItems(c *router.Ctx, iq *stanza.Stanza) error {
 	}
 	if allowed && c.Session.Scope.IsZero() {
 		for _, r := range c.Target.Resources() {
-			if _, available := r.Session.Priority(); available {
+			if _, available := r.Session.Priority(); available && r.Session.Allows(c.Account.JID) {
 				x.Empty("item", "jid", r.Session.JID.String())
 			}
 		}

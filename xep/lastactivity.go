@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/router"
+	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 )
@@ -28,14 +30,14 @@ type lastActivity struct {
 
 	mu      sync.Mutex
 	left    map[store.AccountID]store.Last
-	words   map[store.AccountID]string // the status of an unavailable presence, while the stream still stands
 	writing map[store.AccountID]store.Last
+	gone    map[*session.Session]struct{} // said that they are unavailable, and are still there
 }
 
 // LastActivity tells since when the server runs and when people left (XEP-0012).
 func LastActivity(h *router.Host) router.Module {
 	l := &lastActivity{
-		host: h, left: make(map[store.AccountID]store.Last), words: make(map[store.AccountID]string),
+		host: h, left: make(map[store.AccountID]store.Last), gone: make(map[*session.Session]struct{}),
 	}
 	return router.Module{
 		Name:         "lastactivity",
@@ -65,7 +67,7 @@ func (l *lastActivity) ask(c *router.Ctx, iq *stanza.Stanza) error {
 	if !allowed {
 		return stanza.Forbidden("")
 	}
-	if len(c.Target.Resources()) > 0 {
+	if c.Target == c.Account || lastOnline(c.Target, c.Account.JID) {
 		return lastAnswer(c, iq, 0, "")
 	}
 	last, err := l.last(c.Context, c.Target)
@@ -76,6 +78,17 @@ func (l *lastActivity) ask(c *router.Ctx, iq *stanza.Stanza) error {
 		return err
 	}
 	return lastAnswer(c, iq, time.Since(last.At), last.Status)
+}
+
+// lastOnline reports whether by sees the account as available, which is more
+// than that it has a stream.
+func lastOnline(a *presence.Account, by jid.JID) bool {
+	for _, r := range a.Resources() {
+		if _, available := r.Session.Priority(); available && r.Session.Allows(by) {
+			return true
+		}
+	}
+	return false
 }
 
 func lastAnswer(c *router.Ctx, iq *stanza.Stanza, ago time.Duration, status string) error {
@@ -97,35 +110,47 @@ func (l *lastActivity) last(ctx context.Context, a *presence.Account) (store.Las
 	return l.host.Store.Last(ctx, a.Org, a.ID)
 }
 
-// heard notes the status of a presence that says goodbye.
+// heard notes when somebody says goodbye, and the status of it. What sessions
+// that are for one peer do is nobody else's business.
 func (l *lastActivity) heard(c *router.Ctx, st *stanza.Stanza) router.Verdict {
-	if st.Kind != stanza.Presence || st.Type != stanza.Unavailable || !st.To.IsZero() {
+	if st.Kind != stanza.Presence || !st.To.IsZero() || !c.Session.Scope.IsZero() {
 		return router.Pass
-	}
-	status := ""
-	if el, ok := st.Child(stanza.NSClient, "status"); ok {
-		if status = el.Text(); len(status) > maxFarewell {
-			status = ""
-		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if status == "" {
-		delete(l.words, c.Account.ID)
-	} else {
-		l.words[c.Account.ID] = status
+	switch st.Type {
+	case stanza.Available:
+		delete(l.gone, c.Session)
+	case stanza.Unavailable:
+		status := ""
+		if el, ok := st.Child(stanza.NSClient, "status"); ok {
+			if status = el.Text(); len(status) > maxFarewell {
+				status = ""
+			}
+		}
+		l.gone[c.Session] = struct{}{}
+		l.left[c.Account.ID] = store.Last{Org: c.Org, Owner: c.Account.ID, At: time.Now(), Status: status}
 	}
 	return router.Pass
 }
 
+// unbound notes when somebody left without a word.
 func (l *lastActivity) unbound(c *router.Ctx) {
-	if len(c.Account.Resources()) > 0 {
+	if !c.Session.Scope.IsZero() {
 		return
+	}
+	online := false
+	for _, r := range c.Account.Resources() {
+		_, available := r.Session.Priority()
+		online = online || available && r.Session != c.Session && r.Session.Scope.IsZero()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.left[c.Account.ID] = store.Last{Org: c.Org, Owner: c.Account.ID, At: time.Now(), Status: l.words[c.Account.ID]}
-	delete(l.words, c.Account.ID)
+	_, said := l.gone[c.Session]
+	delete(l.gone, c.Session)
+	if !said && !online {
+		l.left[c.Account.ID] = store.Last{Org: c.Org, Owner: c.Account.ID, At: time.Now()}
+	}
 }
 
 // run writes what has gathered.

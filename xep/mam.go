@@ -29,6 +29,7 @@ const (
 	maxMAMWaiting = 256              // queries of a node that may wait for room in a mailbox
 	mamPatience   = 30 * time.Second // how long one waits
 	mamStamp      = "2006-01-02T15:04:05.000Z"
+	maxQueryID    = 1023 // bytes of a queryid, which each result repeats
 )
 
 // mam answers queries. Each page is bounded by number and by bytes; a page that
@@ -128,6 +129,7 @@ func (m *mam) later(c *router.Ctx, iq *stanza.Stanza, q *mamQuery, room <-chan s
 	}
 	kept.From, kept.To = iq.From, iq.To
 	own := *c // its stream goes on with another stanza
+	own.Span = nil
 	go func() {
 		defer func() { <-m.waiting }()
 		patience := time.NewTimer(mamPatience)
@@ -394,6 +396,9 @@ func mamQueryOf(payload stanza.Element) (*mamQuery, error) {
 		return nil, stanza.ItemNotFound("")
 	}
 	q.id, q.hasID = payload.Attr("queryid")
+	if len(q.id) > maxQueryID {
+		return nil, stanza.PolicyViolation("a queryid has at most " + strconv.Itoa(maxQueryID) + " bytes")
+	}
 	_, q.flip = payload.Child(nsMAM, "flip-page")
 	if form, ok := payload.Child(nsMAMForm, "x"); ok {
 		if err := q.form(form); err != nil {

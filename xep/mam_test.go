@@ -258,6 +258,7 @@ func TestMAMErrors(t *testing.T) {
 		{"", mamForm(nil, "<max/>"), "bad-request"},
 		{"", mamForm(nil, "<index>3</index>"), "feature-not-implemented"},
 		{"", strings.Replace(mamForm(nil, ""), "'submit'", "'form'", 1), "bad-request"},
+		{"", "<query xmlns='urn:xmpp:mam:2' queryid='" + strings.Repeat("q", 1024) + "'/>", "policy-violation"},
 	} {
 		amy.wantError("set", c.to, c.query, c.condition)
 	}
