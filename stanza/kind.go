@@ -1,5 +1,7 @@
 package stanza
 
+import "bytes"
+
 // Kind is which of the three stanzas it is (RFC 6120 §8.2).
 type Kind uint8
 
@@ -97,6 +99,9 @@ func typeOf(k Kind, raw []byte, present bool) Type {
 		default:
 			return Unknown
 		}
+	}
+	if bytes.IndexByte(raw, '&') >= 0 { // a recipient reads it decoded, and so must we
+		raw = appendDecoded(nil, raw, true)
 	}
 	switch k {
 	case Message:

@@ -244,10 +244,8 @@ func scanValue(b []byte, p int, quote byte) (end int, err error) {
 			err = malformed("'<' in an attribute value")
 		case amp:
 			n, err = reference(b[p:])
-		case high:
-			n, err = sequences(b[p:])
-		case bad:
-			err = malformed("character that XML does not allow")
+		default:
+			n, err = character(b[p:])
 		}
 		if n == 0 || err != nil {
 			return 0, err

@@ -87,10 +87,8 @@ func (sc *Scanner) text(b []byte) (more bool, err error) {
 			n, err = reference(b[p:])
 		case square:
 			n, err = bracket(b[p:])
-		case high:
-			n, err = sequences(b[p:])
-		case bad:
-			err = malformed("character that XML does not allow")
+		default:
+			n, err = character(b[p:])
 		}
 		if n == 0 || err != nil {
 			break
@@ -99,6 +97,18 @@ func (sc *Scanner) text(b []byte) (more bool, err error) {
 	}
 	sc.pos = p
 	return false, err
+}
+
+// character validates what b begins with, which nothing stands for but itself,
+// and gives its length, or that of all UTF-8 sequences there; 0 when it is cut.
+func character(b []byte) (int, error) {
+	switch byteClass[b[0]] {
+	case high:
+		return sequences(b)
+	case bad:
+		return 0, malformed("character that XML does not allow")
+	}
+	return 1, nil
 }
 
 // bracket looks at a ']' in character data, where "]]>" must not stand
@@ -186,24 +196,19 @@ func sequences(b []byte) (int, error) {
 
 // cdata validates a CDATA section up to its end (XML 1.0 §2.7).
 func (sc *Scanner) cdata(b []byte) (more bool, err error) {
+	const end = "]]>"
 	p := sc.pos
 	for p < len(b) {
-		n := 1
-		switch byteClass[b[p]] {
-		case square:
-			if len(b)-p >= 3 && b[p+1] == ']' && b[p+2] == '>' {
-				sc.pos, sc.mode = p+3, inText
-				return true, nil
+		rest := b[p:]
+		if n := min(len(rest), len(end)); string(rest[:n]) == end[:n] {
+			if n < len(end) {
+				break // it may be the end, cut
 			}
-			if len(b)-p < 3 && (len(b)-p == 1 || b[p+1] == ']') {
-				n = 0
-			}
-		case high:
-			n, err = sequences(b[p:])
-		case bad:
-			err = malformed("character that XML does not allow")
+			sc.pos, sc.mode = p+n, inText
+			return true, nil
 		}
-		if n == 0 || err != nil {
+		n, e := character(rest)
+		if err = e; n == 0 || err != nil {
 			break
 		}
 		p += n

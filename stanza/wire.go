@@ -219,8 +219,3 @@ func withoutEnd(k Kind, b []byte) ([]byte, error) {
 	}
 	return nil, malformed("stored bytes are not one whole stanza")
 }
-
-// NewWire takes bytes made by the server that are one whole stanza already,
-// with xmlns='jabber:client' on it; it keeps them. Type, From and To are read
-// from the head.
-func NewWire(b []byte) (*Wire, error) { return Load(b) }
