@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bearhug/bearhug/feature"
 )
@@ -170,12 +170,23 @@ func (c *Control) Close() error {
 func (c *Control) accept(ctx context.Context) {
 	for {
 		conn, err := c.ln.Accept()
-		if err != nil {
-			return // closed
+		switch {
+		case err == nil:
+			c.wg.Go(func() { c.serve(ctx, conn) }) // ends with its connection or Close
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
+		default: // no descriptors: just when an operator wants to be heard
+			c.log.Warn("a command was not accepted; trying again", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptAgain):
+			}
 		}
-		c.wg.Go(func() { c.serve(ctx, conn) }) // ends with its connection or Close
 	}
 }
+
+// acceptAgain is how long the socket waits when a command cannot be accepted.
+const acceptAgain = 100 * time.Millisecond
 
 func (c *Control) serve(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -185,7 +196,7 @@ func (c *Control) serve(ctx context.Context, conn net.Conn) {
 	defer stop()
 	call := &Call{ctx: ctx, out: json.NewEncoder(conn)}
 	var req request
-	in := json.NewDecoder(bufio.NewReaderSize(conn, 64<<10))
+	in := json.NewDecoder(readAhead(ctx, conn, cancel))
 	if err := in.Decode(&req); err != nil {
 		if !errors.Is(err, io.EOF) {
 			call.send(reply{Error: "control socket: not a request: " + err.Error()})
@@ -202,6 +213,50 @@ func (c *Control) serve(ctx context.Context, conn net.Conn) {
 		}
 	}
 	call.send(reply{Error: err.Error()})
+}
+
+// ahead reads a connection one piece ahead of the operation, so that the end
+// of the connection is noticed also while the operation reads nothing.
+type ahead struct {
+	pieces chan []byte
+	rest   []byte
+}
+
+// readAhead begins to read; at the end of the connection it calls hungUp.
+func readAhead(ctx context.Context, conn net.Conn, hungUp context.CancelFunc) *ahead {
+	a := &ahead{pieces: make(chan []byte, 1)}
+	go func() { // ends with the connection or ctx
+		defer close(a.pieces)
+		defer hungUp()
+		for {
+			b := make([]byte, 64<<10)
+			n, err := conn.Read(b)
+			if n > 0 {
+				select {
+				case a.pieces <- b[:n]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return a
+}
+
+// Read gives what has been read, and io.EOF behind it.
+func (a *ahead) Read(p []byte) (int, error) {
+	for len(a.rest) == 0 {
+		var ok bool
+		if a.rest, ok = <-a.pieces; !ok {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	return n, nil
 }
 
 // run finds and runs the operation; a panic in it is an error of it alone.

@@ -269,6 +269,43 @@ func TestControl(t *testing.T) {
 	}
 }
 
+// TestControlHangUp: an operation whose caller has gone is told so, though it
+// reads nothing.
+func TestControlHangUp(t *testing.T) {
+	c, path := control(t)
+	begun, ended := make(chan bool), make(chan error)
+	c.Handle("wait", func(call *ops.Call) (any, error) {
+		begun <- true
+		<-call.Context().Done()
+		ended <- call.Context().Err()
+		return nil, nil
+	})
+	remote, err := ops.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, caller := range []*ops.Caller{remote, c.Caller()} {
+		ctx, hangUp := context.WithCancel(t.Context())
+		answer := make(chan error, 1)
+		go func() {
+			answer <- caller.Call(ctx, ops.Request{Op: "wait", Send: func(next func(any) error) error { return next("more") }}, nil)
+		}()
+		<-begun
+		hangUp()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the operation was not told")
+		}
+		if err := <-answer; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+}
+
 func TestControlGarbage(t *testing.T) {
 	_, path := control(t)
 	dir, err := os.Open(filepath.Dir(path))
