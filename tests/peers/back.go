@@ -64,6 +64,12 @@ func back(s *server, n int, res *result, resume bool) error {
 	if s.hasSQL() {
 		res.Figures["SQL each"] = u.sql / float64(n)
 	}
+	for feature, count := range u.own {
+		if feature != "archive" { // the pair's
+			res.Figures["SQL each by its own count"] += count / float64(n)
+			res.Figures["SQL of "+feature+" each"] = count / float64(n)
+		}
+	}
 	res.spoke(" of a pair meanwhile", o)
 	res.Figures["p99, ms of the pair before"] = rest.p99
 	return s.short(o.Check())
@@ -88,7 +94,7 @@ func calm(s *server, c *rehearse.Crowd) error {
 	return nil
 }
 
-// pair is two people who chat on a loop and a goroutine of their own, 100
+// pair is two people who chat on a loop and a goroutine of their own, 50
 // messages a second, archived.
 type pair struct {
 	s     *server
@@ -103,14 +109,13 @@ type spoken struct {
 	err error
 }
 
-// ease is what a pair's chat costs and how it goes when nothing else happens.
+// ease is how a pair's chat goes when nothing else happens.
 type ease struct {
 	sql float64 // statements a second
-	cpu time.Duration
 	p99 float64 // ms
 }
 
-const pairRate = 100
+const pairRate = 50
 
 func (s *server) startPair() (*pair, error) {
 	c, err := s.crowd(rehearse.Wishes{Presence: true})
@@ -141,7 +146,7 @@ func (p *pair) atRest() (e ease, err error) {
 		return e, err
 	}
 	u, took, err := p.s.since(before)
-	e.sql, e.cpu = u.sql/took.Seconds(), time.Duration(float64(u.cpu)/took.Seconds())
+	e.sql = u.sql / took.Seconds()
 	e.p99 = milli(o.Delivery.Quantile(0.99))
 	return e, err
 }
@@ -165,7 +170,8 @@ func (p *pair) end() (*rehearse.Outcome, error) {
 	return end.o, end.err
 }
 
-// during does something and tells what it cost without what the pair costs.
+// during does something and tells what it cost, without the statements of the
+// pair. Its processor time, some 2 % of a core, is in the figure.
 func (p *pair) during(do func() (*rehearse.Arrival, error), rest ease) (*rehearse.Arrival, consumed, error) {
 	before, err := p.s.mark()
 	if err != nil {
@@ -174,6 +180,5 @@ func (p *pair) during(do func() (*rehearse.Arrival, error), rest ease) (*rehears
 	a, doErr := do()
 	u, took, err := p.s.since(before)
 	u.sql -= rest.sql * took.Seconds()
-	u.cpu -= time.Duration(float64(rest.cpu) * took.Seconds())
 	return a, u, errors.Join(doErr, err)
 }

@@ -162,23 +162,25 @@ func (s *server) page(path string) (body []byte, err error) {
 	return body, err
 }
 
-// statements is how many SQL statements Bearhug's own ledger has counted.
-func (s *server) statements() (sum float64, err error) {
+// statements is how many SQL statements Bearhug's own ledger has counted, by
+// feature.
+func (s *server) statements() (map[string]float64, error) {
 	page, err := s.page("/metrics")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	all := map[string]float64{}
 	for line := range strings.Lines(string(page)) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if ok && strings.HasSuffix(name, "_statements_total") && line[0] != '#' {
-			v, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return 0, fmt.Errorf("metrics: %q", line)
-			}
-			sum += v
+		feature, counted := strings.CutSuffix(name, "_statements_total")
+		if !ok || !counted || line[0] == '#' {
+			continue
+		}
+		if all[strings.TrimPrefix(feature, "bearhug_")], err = strconv.ParseFloat(value, 64); err != nil {
+			return nil, fmt.Errorf("metrics: %q", line)
 		}
 	}
-	return sum, nil
+	return all, nil
 }
 
 // heap is what Bearhug has in use after collections: several, as one only

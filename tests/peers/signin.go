@@ -25,9 +25,10 @@ func (s *server) crowd(w rehearse.Wishes) (*rehearse.Crowd, error) {
 	return &rehearse.Crowd{Loop: loop, Address: s.address(), Wishes: w, PIDs: s.pids(), Attempts: attempts, Patience: s.b.patience}, nil
 }
 
-// usage is what a server has used up to a moment.
+// consumed is what a server has used up to a moment, or between two.
 type consumed struct {
-	sql  float64
+	sql  float64            // statements, as the database counts them
+	own  map[string]float64 // as Bearhug counts them, by feature
 	cpu  time.Duration
 	when time.Time
 }
@@ -38,12 +39,19 @@ func (s *server) mark() (u consumed, err error) {
 		return u, err
 	}
 	u.when = time.Now()
-	if s.sql == nil && s.ops > 0 {
-		u.sql, err = s.statements()
-	} else {
-		u.sql, err = s.questions()
+	if s.ops > 0 {
+		if u.own, err = s.statements(); err != nil {
+			return u, err
+		}
 	}
-	return u, err
+	if s.sql != nil {
+		u.sql, err = s.questions()
+		return u, err
+	}
+	for _, n := range u.own {
+		u.sql += n
+	}
+	return u, nil
 }
 
 // since is what was used after an earlier mark. SHOW STATUS itself is not
@@ -53,9 +61,14 @@ func (s *server) since(before consumed) (u consumed, took time.Duration, err err
 	if err != nil {
 		return u, 0, err
 	}
-	u = consumed{sql: now.sql - before.sql, cpu: now.cpu - before.cpu}
+	u = consumed{sql: now.sql - before.sql, cpu: now.cpu - before.cpu, own: map[string]float64{}}
 	if s.sql != nil {
 		u.sql--
+	}
+	for feature, n := range now.own {
+		if d := n - before.own[feature]; d > 0 {
+			u.own[feature] = d
+		}
 	}
 	return u, now.when.Sub(before.when), nil
 }
