@@ -5,6 +5,9 @@
 // of the account. Locks: Rosters.mu guards the map; Roster.edit makes changes
 // one at a time, its statements included; Roster.mu guards the items for
 // readers and is never held while a statement runs.
+//
+// Groups is the index of shared groups, and a View what the two make together:
+// the roster that a client is shown.
 package roster
 
 import (
@@ -13,6 +16,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
@@ -49,7 +53,11 @@ type Change struct {
 
 // Rosters finds rosters by account.
 type Rosters struct {
+	// Groups are the shared groups, none until they are loaded.
+	Groups *Groups
+
 	store *store.Store
+	max   atomic.Pointer[func(feature.Org) int] // SetMax
 
 	mu   sync.Mutex
 	open map[store.AccountID]*Roster
@@ -57,7 +65,7 @@ type Rosters struct {
 
 // New makes the rosters over a store.
 func New(st *store.Store) *Rosters {
-	return &Rosters{store: st, open: make(map[store.AccountID]*Roster)}
+	return &Rosters{Groups: NewGroups(st), store: st, open: make(map[store.AccountID]*Roster)}
 }
 
 // A Roster is the roster of one account.
@@ -156,6 +164,35 @@ func (ro *Roster) Get(contact jid.JID) (Item, bool) {
 		return Item{JID: contact}, false
 	}
 	return *it, true
+}
+
+// get is Get for a roster that may be nil.
+func (ro *Roster) get(contact jid.JID) (Item, bool) {
+	if ro == nil {
+		return Item{JID: contact}, false
+	}
+	return ro.Get(contact)
+}
+
+// lists reports whether the owner is shown a personal item of the contact.
+func (ro *Roster) lists(contact jid.JID) bool {
+	it, ok := ro.get(contact)
+	return ok && it.Listed
+}
+
+// listed is how many personal items the owner is shown.
+func (ro *Roster) listed() (n int) {
+	if ro == nil {
+		return 0
+	}
+	ro.mu.RLock()
+	defer ro.mu.RUnlock()
+	for _, it := range ro.items {
+		if it.Listed {
+			n++
+		}
+	}
+	return n
 }
 
 // Len is the number of items, those included that the owner does not see.

@@ -163,7 +163,7 @@ func (s *Store) CreateAccount(ctx context.Context, org feature.Org, local string
 		if _, err = tx.Exec("tick-raise", "account", int64(id)); err != nil {
 			return err
 		}
-		noted, err = noteAccount(tx, org, id, local, false)
+		noted, err = noteCreated(tx, org, id)
 		return err
 	})
 	if errors.Is(err, db.ErrDuplicate) {
@@ -262,7 +262,7 @@ func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string
 		if id, err = find(tx, org, local); err != nil {
 			return err
 		}
-		if noted, err = noteAccount(tx, org, id, local, true); err != nil {
+		if noted, err = noteDeleted(tx, org, id, local); err != nil {
 			return err
 		}
 		if _, err := tx.Exec("erasure-insert", int64(id), org, time.Now()); err != nil {

@@ -79,6 +79,7 @@ const (
 	GroupLogCreated               // Account was made in an organisation that has a group of everyone
 	GroupLogDeleted               // Account is gone
 	GroupLogReloaded              // too much at once: read it all
+	GroupLogFlagged               // Group sees Other, as before, with another flag care
 )
 
 // GroupLog is one edit. Row is the group as it is now, for GroupLogAdded and
@@ -400,10 +401,11 @@ func (s *Store) DescribeGroup(ctx context.Context, org feature.Org, at uint64, g
 		"group-describe", g.Label, g.About, org, int64(g.ID))
 }
 
-// ShowGroup has the members of group see those of other. ErrStale.
-func (s *Store) ShowGroup(ctx context.Context, org feature.Org, at uint64, show GroupShow) error {
+// ShowGroup has the members of group see those of other; kind is GroupLogShown,
+// or GroupLogFlagged when they do already. ErrStale.
+func (s *Store) ShowGroup(ctx context.Context, org feature.Org, at uint64, kind GroupLogKind, show GroupShow) error {
 	return s.oneEdit(ctx, org,
-		GroupLog{Version: at + 1, Kind: GroupLogShown, Group: show.Group, Other: show.Other, Care: show.Care},
+		GroupLog{Version: at + 1, Kind: kind, Group: show.Group, Other: show.Other, Care: show.Care},
 		"group-show-set", org, int64(show.Group), int64(show.Other), show.Care, int64(at)+1)
 }
 
@@ -413,15 +415,16 @@ func (s *Store) HideGroup(ctx context.Context, org feature.Org, at uint64, group
 		"group-show-delete", org, int64(group), int64(other))
 }
 
-// NestGroup puts a group into another one, or with parent 0 into none.
-// ErrStale.
+// NestGroup puts a group into another one. ErrStale.
 func (s *Store) NestGroup(ctx context.Context, org feature.Org, at, id, parent uint64) error {
-	kind := GroupLogNested
-	if parent == 0 {
-		kind = GroupLogUnnested
-	}
-	return s.oneEdit(ctx, org, GroupLog{Version: at + 1, Kind: kind, Group: id, Other: parent},
+	return s.oneEdit(ctx, org, GroupLog{Version: at + 1, Kind: GroupLogNested, Group: id, Other: parent},
 		"group-nest", int64(parent), org, int64(id))
+}
+
+// UnnestGroup takes a group out of the one that it is nested in. ErrStale.
+func (s *Store) UnnestGroup(ctx context.Context, org feature.Org, at, id, parent uint64) error {
+	return s.oneEdit(ctx, org, GroupLog{Version: at + 1, Kind: GroupLogUnnested, Group: id, Other: parent},
+		"group-nest", 0, org, int64(id))
 }
 
 // oneEdit is an edit of one statement.
@@ -437,66 +440,125 @@ func (s *Store) oneEdit(ctx context.Context, org feature.Org, log GroupLog, stat
 	return nil
 }
 
-// JoinGroup makes accounts members, each with a version of its own, in the
-// order given. ErrStale.
-func (s *Store) JoinGroup(ctx context.Context, org feature.Org, at, id uint64, people []GroupPerson) error {
-	return s.memberEdit(ctx, org, at, id, GroupLogJoined, people, func(tx *db.Tx) error {
-		args := make([]any, 0, 4*len(people))
-		for i, p := range people {
-			args = append(args, org, int64(id), int64(p.Account), int64(at)+int64(i)+1)
-		}
-		_, err := tx.ExecRows("group-member-set", args)
-		return err
-	})
-}
+// MissingError names accounts that do not exist.
+type MissingError struct{ Locals []string }
 
-// LeaveGroup ends memberships. ErrStale.
-func (s *Store) LeaveGroup(ctx context.Context, org feature.Org, at, id uint64, people []GroupPerson) error {
-	return s.memberEdit(ctx, org, at, id, GroupLogLeft, people, func(tx *db.Tx) error {
-		list := make([]any, len(people))
-		for i, p := range people {
-			list[i] = int64(p.Account)
-		}
-		_, err := tx.ExecList("group-member-delete", []any{org, int64(id)}, list)
-		return err
-	})
-}
-
-func (s *Store) memberEdit(ctx context.Context, org feature.Org, at, id uint64, kind GroupLogKind, people []GroupPerson, fn func(*db.Tx) error) error {
-	log := make([]GroupLog, len(people))
-	for i, p := range people {
-		log[i] = GroupLog{Version: at + uint64(i) + 1, Kind: kind, Group: id, Account: p.Account}
+// Error names one of them.
+func (e *MissingError) Error() string {
+	if len(e.Locals) == 1 {
+		return fmt.Sprintf("there is no account %s", e.Locals[0])
 	}
-	err := s.editGroups(ctx, org, at, len(people), 0, func(tx *db.Tx) error {
-		if err := fn(tx); err != nil {
+	return fmt.Sprintf("there are no accounts %s and %d more", e.Locals[0], len(e.Locals)-1)
+}
+
+// JoinGroup makes accounts members, each with a version of its own, in the
+// order given: all of them or none. *MissingError, ErrStale.
+func (s *Store) JoinGroup(ctx context.Context, org feature.Org, at, id uint64, locals []string) (people []GroupPerson, err error) {
+	err = s.editGroups(ctx, org, at, len(locals), 0, func(tx *db.Tx) error {
+		// Looked up here: whoever deletes one of them waits for our commit.
+		if people, err = findAll(tx, org, locals); err != nil {
+			return err
+		}
+		args := make([]any, 0, 4*len(people))
+		log := make([]GroupLog, len(people))
+		for i, p := range people {
+			version := at + uint64(i) + 1
+			args = append(args, org, int64(id), int64(p.Account), int64(version))
+			log[i] = GroupLog{Version: version, Kind: GroupLogJoined, Group: id, Account: p.Account}
+		}
+		if _, err := tx.ExecRows("group-member-set", args); err != nil {
 			return err
 		}
 		return logGroups(tx, org, log...)
 	})
 	if err != nil {
-		return fmt.Errorf("edit members of group %d: %w", id, err)
+		return nil, fmt.Errorf("join group: %w", err)
+	}
+	return people, nil
+}
+
+// findAll are the accounts of these names, in their order. *MissingError.
+func findAll(tx *db.Tx, org feature.Org, locals []string) ([]GroupPerson, error) {
+	ids := make(map[string]AccountID, len(locals))
+	list := make([]any, len(locals))
+	for i, l := range locals {
+		list[i] = l
+	}
+	if err := tx.QueryList("account-ids", []any{org}, list, func(r *db.Row) error {
+		ids[r.Text(0)] = AccountID(r.Int(1))
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	people := make([]GroupPerson, len(locals))
+	var missing MissingError
+	for i, l := range locals {
+		people[i] = GroupPerson{ids[l], l}
+		if ids[l] == 0 {
+			missing.Locals = append(missing.Locals, l)
+		}
+	}
+	if len(missing.Locals) > 0 {
+		return nil, &missing
+	}
+	return people, nil
+}
+
+// LeaveGroup ends memberships, each with a version of its own. ErrStale.
+func (s *Store) LeaveGroup(ctx context.Context, org feature.Org, at, id uint64, people []GroupPerson) error {
+	list := make([]any, len(people))
+	log := make([]GroupLog, len(people))
+	for i, p := range people {
+		list[i] = int64(p.Account)
+		log[i] = GroupLog{Version: at + uint64(i) + 1, Kind: GroupLogLeft, Group: id, Account: p.Account}
+	}
+	if err := s.editGroups(ctx, org, at, len(people), 0, func(tx *db.Tx) error {
+		if _, err := tx.ExecList("group-member-delete", []any{org, int64(id)}, list); err != nil {
+			return err
+		}
+		return logGroups(tx, org, log...)
+	}); err != nil {
+		return fmt.Errorf("leave group: %w", err)
 	}
 	return nil
 }
 
-// noteAccount logs that an account was made, or is gone, where groups care.
-// The row of the account is still there, or there already.
-func noteAccount(tx *db.Tx, org feature.Org, id AccountID, local string, gone bool) (changed bool, err error) {
-	log := GroupLog{Kind: GroupLogCreated, Account: id, Local: local}
-	var n int64
-	if gone {
-		log.Kind = GroupLogDeleted
-		n, err = tx.Exec("group-bump-person", org, int64(id))
-	} else {
-		n, err = tx.Exec("group-bump-everyone", org)
-	}
+// noteCreated logs that an account was made, where a group needs them all.
+func noteCreated(tx *db.Tx, org feature.Org, id AccountID) (changed bool, err error) {
+	n, err := tx.Exec("group-bump-everyone", org)
 	if err != nil || n == 0 {
 		return false, err
 	}
-	if log.Version, _, err = groupVersion(tx, org); err != nil {
+	version, _, err := groupVersion(tx, org)
+	if err != nil {
 		return false, err
 	}
-	return true, logGroups(tx, org, log)
+	return true, logGroups(tx, org, GroupLog{Version: version, Kind: GroupLogCreated, Account: id})
+}
+
+// noteDeleted logs that an account is gone: which groups it leaves, and
+// itself, where groups care.
+func noteDeleted(tx *db.Tx, org feature.Org, id AccountID, local string) (changed bool, err error) {
+	var log []GroupLog
+	if err := tx.Query("group-of-all", func(r *db.Row) error {
+		log = append(log, GroupLog{Kind: GroupLogLeft, Group: uint64(r.Int(0)), Account: id, Local: local})
+		return nil
+	}, int64(id), org); err != nil {
+		return false, err
+	}
+	log = append(log, GroupLog{Kind: GroupLogDeleted, Account: id, Local: local})
+	n, err := tx.Exec("group-bump-some", len(log), org, len(log))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	version, _, err := groupVersion(tx, org)
+	if err != nil {
+		return false, err
+	}
+	for i := range log {
+		log[i].Version = version - uint64(len(log)-1-i)
+	}
+	return true, logGroups(tx, org, log...)
 }
 
 // noteReload logs that many accounts were made, where a group needs them all.
@@ -521,7 +583,7 @@ func (s *Store) leaveAll(ctx context.Context, org feature.Org, owner AccountID) 
 		if err := s.db.Write(ctx, org, func(tx *db.Tx) error {
 			var groups []any
 			if err := tx.Query("group-of-some", func(r *db.Row) error {
-				groups = append(groups, r.Int(1))
+				groups = append(groups, r.Int(0))
 				return nil
 			}, int64(owner), 4*eraseStep); err != nil {
 				return err

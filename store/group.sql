@@ -14,9 +14,8 @@ UPDATE grp_org SET since = ? WHERE org = ? AND since < ?;
 -- name: group-bump-everyone   feature: roster   on: primary
 UPDATE grp_org SET ver = ver + 1 WHERE org = ? AND everyone > 0;
 
--- name: group-bump-person   feature: roster   on: primary
-UPDATE grp_org SET ver = ver + 1
-WHERE org = ? AND (everyone > 0 OR EXISTS (SELECT 1 FROM grp_member m WHERE m.account = ?));
+-- name: group-bump-some   feature: roster   on: primary
+UPDATE grp_org SET ver = ver + ? WHERE org = ? AND (everyone > 0 OR ? > 1);
 
 -- name: group-version   feature: roster   on: primary
 SELECT ver, since FROM grp_org WHERE org = ?;
@@ -86,7 +85,11 @@ DELETE FROM grp_member WHERE org = ? AND grp = ? AND run = ? AND account IN (?..
 SELECT account FROM grp_member WHERE org = ? AND grp = ? LIMIT ?;
 
 -- name: group-of-some   feature: roster   on: primary
-SELECT org, grp FROM grp_member WHERE account = ? LIMIT ?;
+SELECT grp FROM grp_member WHERE account = ? LIMIT ?;
+
+-- name: group-of-all   feature: roster   on: primary
+SELECT m.grp FROM grp_member m
+WHERE m.account = ? AND m.org = ? AND NOT EXISTS (SELECT 1 FROM grp_run r WHERE r.id = m.run);
 
 -- name: group-of-delete   feature: roster   on: primary
 DELETE FROM grp_member WHERE account = ? AND org = ? AND grp IN (?...);

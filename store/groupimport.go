@@ -88,9 +88,17 @@ func (s *Store) RevealJoins(ctx context.Context, org feature.Org, at uint64, run
 	return version, nil
 }
 
-// UnstageJoins takes back what a run has staged, in steps.
+// UnstageJoins takes back what a run has staged, in steps. What is visible
+// already stays.
 func (s *Store) UnstageJoins(ctx context.Context, org feature.Org, run int64) error {
 	var groups []int64
+	open := false
+	if err := s.db.Query(ctx, org, "group-run-open", func(r *db.Row) error {
+		open = open || r.Int(0) == run
+		return nil
+	}, org); err != nil || !open {
+		return err
+	}
 	if err := s.db.Query(ctx, org, "group-staged", func(r *db.Row) error {
 		groups = append(groups, r.Int(0))
 		return nil
