@@ -21,8 +21,11 @@ type budget struct {
 // key is the unit that is counted: an IPv4 address, or a network of 64 bits.
 func key(address string) string {
 	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
+	if err != nil {
 		return address
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
 	}
 	p, err := ip.WithZone("").Prefix(64)
 	if err != nil {

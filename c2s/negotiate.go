@@ -204,7 +204,7 @@ func decode(text string) ([]byte, error) {
 		return []byte{}, nil
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil {
+	if err != nil || strings.ContainsAny(text, "\r\n") { // the decoder passes over line breaks (RFC 6120 §6.4.2)
 		return nil, &sasl.Failure{Condition: sasl.IncorrectEncoding}
 	}
 	return b, nil

@@ -49,8 +49,8 @@ func (s *Server) client(r *http.Request) (address string, secure bool) {
 	secure = secure || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- { // the last that is no proxy of ours
-		hop := strings.TrimSpace(hops[i])
-		if hop == "" {
+		hop, ok := hopOf(strings.TrimSpace(hops[i]))
+		if !ok {
 			break
 		}
 		address = hop
@@ -59,6 +59,18 @@ func (s *Server) client(r *http.Request) (address string, secure bool) {
 		}
 	}
 	return address, secure
+}
+
+// hopOf reads one address of X-Forwarded-For; some proxies write the port too,
+// and failures that are counted by address must not be by port.
+func hopOf(text string) (address string, ok bool) {
+	if ip, err := netip.ParseAddr(text); err == nil {
+		return ip.String(), true
+	}
+	if both, err := netip.ParseAddrPort(text); err == nil {
+		return both.Addr().String(), true
+	}
+	return "", false
 }
 
 func (s *Server) trusted(address string) bool {
