@@ -18,8 +18,10 @@ import (
 
 const nsBlocking = "urn:xmpp:blocking"
 
-// blockLocks is how many block lists may be changed at once.
-const blockLocks = 64
+const (
+	blockLocks    = 64      // how many block lists may be changed at once
+	maxBlockBytes = 1 << 20 // of the addresses of one list together, which are in memory
+)
 
 // blocker edits block lists: first the rows, then what is in memory.
 type blocker struct {
@@ -78,8 +80,12 @@ func (b *blocker) block(c *router.Ctx, iq *stanza.Stanza) error {
 		for _, j := range jids {
 			list[j] = struct{}{}
 		}
-		if int64(len(list)) > limit {
-			return stanza.PolicyViolation(fmt.Sprintf("a block list holds at most %d addresses", limit))
+		size := 0
+		for j := range list {
+			size += len(j.String())
+		}
+		if int64(len(list)) > limit || size > maxBlockBytes {
+			return stanza.PolicyViolation(fmt.Sprintf("a block list holds at most %d addresses of %d bytes together", limit, maxBlockBytes))
 		}
 		return b.host.Store.Block(c.Context, c.Org, c.Account.ID, texts(jids))
 	}, func() {
