@@ -165,7 +165,7 @@ func (l *link) message(buf []byte, limit int, write func(ws.Frame) error) ([]byt
 	}
 }
 
-// frame appends one masked text message; the mask is fixed, for nothing here needs to be hidden from a proxy.
+// appendFrame appends one masked frame, a message of its own; the mask is fixed, for nothing here needs to be hidden from a proxy.
 func appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
 	mask := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	dst = append(dst, 0x80|byte(op))

@@ -54,7 +54,7 @@ func (s *Session) Max() int {
 	return s.max
 }
 
-// Acked is how many of the stanzas sent the server has acknowledged, Sent how many there are.
+// Acked is how many of the stanzas sent the server has acknowledged.
 func (s *Session) Acked() uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *Session) ack(h uint32) error {
 	return nil
 }
 
-// drop ends counting: the connection it counted on is gone.
+// stop ends counting: the connection it counted on is gone.
 func (s *Session) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

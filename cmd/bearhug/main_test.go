@@ -182,6 +182,7 @@ func administer(t *testing.T, p *place, serving bool) {
 	fails("no organisation c.example here", "x\n", "user", "add", "anna@c.example", "--password-stdin")
 	fails("standard input has no password", "\n", "user", "add", "bert@a.example", "--password-stdin")
 	fails("standard input has several lines", "x\ny\n", "user", "add", "bert@a.example", "--password-stdin")
+	fails("more than 4096 bytes", strings.Repeat("x", 4097), "user", "add", "bert@a.example", "--password-stdin")
 	fails("no terminal to ask for a password: use --password-stdin", "", "user", "add", "bert@a.example")
 	ok("anna@a.example has a new password\n", "neu\r\n", "user", "passwd", "anna@a.example", "--password-stdin")
 	fails("there is no such account", "neu\n", "user", "passwd", "bert@a.example", "--password-stdin")

@@ -100,13 +100,19 @@ func (c *userPasswdCmd) Run(ctx context.Context, e *env) error {
 	return nil
 }
 
+// maxPasswordInput is how many bytes of standard input may be a password.
+const maxPasswordInput = 4096
+
 // password asks for a password: one line of standard input, or twice on the
 // terminal, without echo.
 func (e *env) password(who string, stdin bool) (string, error) {
 	if stdin {
-		text, err := io.ReadAll(io.LimitReader(e.in, 4096))
+		text, err := io.ReadAll(io.LimitReader(e.in, maxPasswordInput+1))
 		if err != nil {
 			return "", fmt.Errorf("read password: %w", err)
+		}
+		if len(text) > maxPasswordInput {
+			return "", fmt.Errorf("standard input has more than %d bytes: want the password alone", maxPasswordInput)
 		}
 		line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 		switch {
