@@ -80,9 +80,28 @@ func parseKeys(b []byte) ([]Key, error) {
 
 // Account reads an account by one statement. ErrNotFound.
 func (s *Store) Account(ctx context.Context, org feature.Org, local string) (*Account, error) {
-	var a *Account
-	var in int64
-	err := s.db.Query(ctx, org, "account-get", func(r *db.Row) error {
+	before := s.behind.drops.Load()
+	a, in, err := s.account(ctx, org, local)
+	if err != nil {
+		return nil, fmt.Errorf("account %s: %w", local, err)
+	}
+	cursor, keptIn := s.behind.inbox(a.ID)
+	if s.behind.drops.Load() != before {
+		// What was only in memory when we asked may have become rows since.
+		if a, in, err = s.account(ctx, org, local); err != nil {
+			return nil, fmt.Errorf("account %s: %w", local, err)
+		}
+	}
+	if cursor.Compare(a.Cursor) > 0 {
+		a.Cursor = cursor
+	}
+	a.Undelivered = max(in, keptIn) > a.Cursor.seq()
+	return a, nil
+}
+
+// account reads the row, and the last message that came in as far as rows tell.
+func (s *Store) account(ctx context.Context, org feature.Org, local string) (a *Account, in int64, err error) {
+	err = s.db.Query(ctx, org, "account-get", func(r *db.Row) error {
 		keys, err := parseKeys(r.Bytes(1))
 		if err != nil {
 			return err
@@ -98,15 +117,7 @@ func (s *Store) Account(ctx context.Context, org feature.Org, local string) (*Ac
 	if err == nil && a == nil {
 		err = ErrNotFound
 	}
-	if err != nil {
-		return nil, fmt.Errorf("account %s: %w", local, err)
-	}
-	cursor, keptIn := s.behind.inbox(a.ID)
-	if cursor.Compare(a.Cursor) > 0 {
-		a.Cursor = cursor
-	}
-	a.Undelivered = max(in, keptIn) > a.Cursor.seq()
-	return a, nil
+	return a, in, err
 }
 
 // SignInVersion grows whenever who may sign in with what may have changed. A

@@ -90,6 +90,7 @@ type behind struct {
 	saving map[AccountID]ID // those that are being written
 	lull   time.Duration    // from the first of moved to its writing
 	soon   *time.Timer      // fires then
+	drops  atomic.Uint64    // grows when something in memory is forgotten, for it is rows now
 
 	wake    chan struct{}
 	hurry   atomic.Int32 // somebody waits for a flush
@@ -458,6 +459,7 @@ func (b *behind) writeGeneration(ctx context.Context, g *generation) error {
 func (b *behind) drop(g *generation, parts []part) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.drops.Add(1)
 	for _, p := range parts {
 		if p.last {
 			delete(g.tails, p.owner)

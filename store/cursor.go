@@ -72,6 +72,7 @@ func (b *behind) writeCursors(ctx context.Context) error {
 			return fmt.Errorf("write cursors: %w", err)
 		}
 		b.mu.Lock()
+		b.drops.Add(1)
 		for _, c := range list[:done] {
 			delete(b.saving, c.Owner)
 		}

@@ -2,9 +2,12 @@ package store_test
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/store"
 	"github.com/bearhug/bearhug/store/storetest"
 )
@@ -178,4 +181,52 @@ func TestCursor(t *testing.T) {
 		save(first) // never back
 		check(second, false)
 	})
+}
+
+// TestCursorSoon: a cursor that was saved is seen while it becomes a row, and
+// is one soon, without anybody asking for it; then nothing more is written.
+func TestCursorSoon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.db")
+	s, w := storetest.OpenURL(t, "sqlite:"+file), newWorld(1, 1)
+	ctx := context.Background()
+	org, err := s.AddOrg(ctx, "example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := s.CreateAccount(ctx, org, "romeo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		want := w.id()
+		if err := s.SaveCursors(ctx, []store.Cursor{{Org: org, Owner: id, ID: want}}); err != nil {
+			t.Fatal(err)
+		}
+		jobs := s.DB().Stats().WriterJobs
+		for s.DB().Stats().WriterJobs == jobs { // until it is written
+			seen(t, s, org, want)
+		}
+		for range 200 { // and forgotten
+			seen(t, s, org, want)
+		}
+		for at := (store.ID{}); at != want; {
+			killed := storetest.OpenURL(t, "sqlite:"+image(t, file))
+			if at, err = killed.Cursor(ctx, org, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	jobs := s.DB().Stats().WriterJobs
+	time.Sleep(300 * time.Millisecond) // several lulls
+	if n := s.DB().Stats().WriterJobs - jobs; n != 0 {
+		t.Errorf("%d transactions with nothing to do", n)
+	}
+}
+
+func seen(t *testing.T, s *store.Store, org feature.Org, want store.ID) {
+	t.Helper()
+	a, err := s.Account(context.Background(), org, "romeo")
+	if err != nil || a.Cursor != want {
+		t.Fatalf("%+v, %v; want cursor %s", a, err, want)
+	}
 }
