@@ -334,3 +334,15 @@ func (d *Dial) news(at Scope, version uint64) bool {
 	d.versions[at] = version
 	return true
 }
+
+// Levers describes all levers: of each feature, in the order of declaration,
+// its switch or levels first, then its dials.
+func (b *Board) Levers() (out []Lever) {
+	for _, f := range *b.features.Load() {
+		if f.info.Main != nil {
+			out = append(out, *f.info.Main)
+		}
+		out = append(out, f.info.Levers...)
+	}
+	return out
+}

@@ -48,7 +48,7 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 		return err
 	}
 	if n.Config.Register.Allow {
-		if err := n.Board.Set("register", feature.Scope{}, 1, 0); err != nil {
+		if err := n.levers.setBase("register", 1); err != nil {
 			return fmt.Errorf("allow registration: %w", err)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/store"
 )
 
@@ -50,7 +52,12 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	control := ops.NewControl(slog.New(slog.DiscardHandler))
-	(&admin{config: cfg, store: s, log: log}).register(control)
+	adm, board := &admin{config: cfg, store: s, log: log}, feature.NewBoard()
+	if err := router.Declare(board, chatModules); err != nil {
+		return err
+	}
+	adm.register(control)
+	(&leverDesk{admin: adm, board: board}).register(control)
 	return fn(control.Caller())
 }
 

@@ -28,7 +28,9 @@ type Node struct {
 	Certs   *Certs
 	Version string
 
-	chat chat // the role chat, chat.go
+	chat   chat   // the role chat, chat.go
+	levers levers // lever.go
+	books  books  // ledger.go
 
 	lock    *ops.Lock
 	gc      *gcTuner
@@ -50,6 +52,7 @@ func New(cfg *Config, log *slog.Logger) (*Node, error) {
 	}
 	n.Ops = ops.NewServer(n.Board, log, n.Version)
 	n.Control = ops.NewControl(log)
+	n.levers.node, n.books.node = n, n
 	n.Certs = NewCerts(cfg.TLS.Certs, cfg.CertsDir(), log)
 	return n, nil
 }
@@ -108,6 +111,9 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	}
 	n.Ops.Collect(n.chatMetrics)
 	n.admin().register(n.Control)
+	(&leverDesk{admin: n.admin(), board: n.Board, node: n}).register(n.Control)
+	n.books.start()
+	n.Control.Handle("ledger.top", n.books.top)
 	n.Control.Handle("stats", func(*ops.Call) (any, error) { return n.stats(), nil })
 	if err := n.Control.Listen(n.Config.Socket()); err != nil {
 		return err
@@ -174,34 +180,14 @@ func (n *Node) admin() *admin {
 	}
 }
 
-// applyLevers puts the board as the store has it. startChat calls it when all
-// features are declared and before a listener opens; it is called again when
-// another process has set a lever. A lever that this version
-// does not know is left alone: an older binary must start on a newer store.
-func (n *Node) applyLevers(ctx context.Context) error {
-	rows, err := n.Store.Levers(ctx)
-	if err != nil {
-		return fmt.Errorf("read levers: %w", err)
-	}
-	for _, r := range rows {
-		if r.Reset || !r.Until.IsZero() && r.Until.Before(time.Now()) {
-			err = n.Board.Reset(r.Name, feature.Scope{Org: r.Org}, r.Version)
-		} else {
-			err = n.Board.Set(r.Name, feature.Scope{Org: r.Org}, r.Value, r.Version)
-		}
-		if err != nil {
-			n.Log.Warn("lever in the store is not applied", "lever", r.Name, "err", err)
-		}
-	}
-	return nil
-}
-
 // Stop takes the node down in order: no new clients, streams told and closed,
 // archive flushed, store closed, directory unlocked. ctx bounds the time that
 // clients get; what must reach the disk is awaited all the same.
 func (n *Node) Stop(ctx context.Context) error {
 	n.Ops.Drain()
 	n.started.Store(false)
+	n.books.stop()
+	n.levers.stop()
 	n.drainChat(ctx)
 	err := n.stopChat(context.WithoutCancel(ctx))
 	err = errors.Join(err, n.Control.Close(), n.Store.Close(), n.Ops.Close())
@@ -216,6 +202,8 @@ func (n *Node) abandon() {
 		l.Close()
 	}
 	n.mu.Unlock()
+	n.books.stop()
+	n.levers.stop()
 	errs := []error{n.Control.Close(), n.Ops.Close()}
 	if n.Store != nil {
 		errs = append(errs, n.Store.Close())

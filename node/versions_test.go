@@ -50,12 +50,12 @@ func TestVersionsOfTwoNodes(t *testing.T) {
 	if !carbons(b, org) {
 		t.Fatal("carbons are off")
 	}
-	version, err := a.Store.SetLever(ctx, store.LeverRow{Name: "carbons", Org: org, Who: "test"})
+	version, err := a.Store.SetLever(ctx, store.LeverRow{Name: "carbons", Scope: feature.Scope{Org: org}, Who: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a lever", func() bool { return !carbons(b, org) && carbons(b, 0) })
-	if _, err := a.Store.SetLever(ctx, store.LeverRow{Name: "carbons", Org: org, Who: "test", Reset: true}); err != nil {
+	if _, err := a.Store.SetLever(ctx, store.LeverRow{Name: "carbons", Scope: feature.Scope{Org: org}, Who: "test", Reset: true}); err != nil {
 		t.Fatal(version, err)
 	}
 	eventually(t, "the reset of a lever", func() bool { return carbons(b, org) })

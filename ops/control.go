@@ -37,6 +37,7 @@ type Handler func(*Call) (any, error)
 // Call is one request while it is being answered.
 type Call struct {
 	ctx  context.Context
+	user string
 	args json.RawMessage
 	in   *json.Decoder
 
@@ -194,7 +195,7 @@ func (c *Control) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	call := &Call{ctx: ctx, out: json.NewEncoder(conn)}
+	call := &Call{ctx: ctx, user: callerOf(conn), out: json.NewEncoder(conn)}
 	var req request
 	in := json.NewDecoder(readAhead(ctx, conn, cancel))
 	if err := in.Decode(&req); err != nil {

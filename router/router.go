@@ -66,7 +66,8 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	}
 	h.Router = r
 	r.domains.Store(&domains)
-	if err := r.declare(); err != nil {
+	var err error
+	if r.features, err = declare(h.Board); err != nil {
 		return nil, err
 	}
 	b := h.Board
@@ -95,28 +96,28 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 
 // declare puts what the house itself does on the board. None of it has a
 // switch: a server that does not route is no server.
-func (r *Router) declare() (err error) {
+func declare(b *feature.Board) (f features, err error) {
 	add := func(name, doc string, levers ...feature.Lever) (id feature.ID) {
 		if err == nil {
-			id, err = r.Board.DeclareAlways(name, doc, levers...)
+			id, err = b.DeclareAlways(name, doc, levers...)
 		}
 		return id
 	}
-	r.features.message = add("message", "RFC 6121 §5, §8.5: routes messages to resources")
-	r.features.iq = add("iq", "RFC 6120 §8.2.3: routes requests between resources")
+	f.message = add("message", "RFC 6121 §5, §8.5: routes messages to resources")
+	f.iq = add("iq", "RFC 6120 §8.2.3: routes requests between resources")
 	if err == nil {
-		r.features.presence, err = r.Board.DeclareLevels(presenceLevels(), presenceDials()...)
+		f.presence, err = b.DeclareLevels(presenceLevels(), presenceDials()...)
 	}
-	r.features.roster = add("rosters", "RFC 6121 §2: pushes of roster changes")
-	r.features.archive = add("archive", "the message log: durable before it is acknowledged",
+	f.roster = add("rosters", "RFC 6121 §2: pushes of roster changes")
+	f.archive = add("archive", "the message log: durable before it is acknowledged",
 		feature.Lever{Name: "archive.wait", Unit: "ms", Default: 250, Min: 1, Max: 60000, Reach: feature.ServerOnly,
 			Doc: "how long delivery waits for the commit; past it a message is delivered unacknowledged"},
 		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
 			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
 	add("account", "RFC 6120 §6: rows of accounts and their keys, read at sign-in")
-	r.features.stream = add("stream", "RFC 6120 §4: waiting for streams, reading and cutting them into stanzas")
-	r.features.signin = add("signin", "RFC 6120 §5 to §7: TLS, SASL, binding of resources; the end of streams that never got there")
-	r.features.session = add("session", "XEP-0198: mailboxes and the resumption of cut streams",
+	f.stream = add("stream", "RFC 6120 §4: waiting for streams, reading and cutting them into stanzas")
+	f.signin = add("signin", "RFC 6120 §5 to §7: TLS, SASL, binding of resources; the end of streams that never got there")
+	f.session = add("session", "XEP-0198: mailboxes and the resumption of cut streams",
 		feature.Lever{Name: "session.mailbox", Unit: "bytes", Default: 1 << 20, Min: 64 << 10, Max: 64 << 20,
 			Doc: "how much may wait for one client; past it presence is dropped, then the stream closed"},
 		feature.Lever{Name: "session.request", Unit: "bytes", Default: 16 << 10, Min: 256, Max: 1 << 20,
@@ -125,7 +126,7 @@ func (r *Router) declare() (err error) {
 			Doc: "how long a session whose stream was cut may be resumed"},
 		feature.Lever{Name: "session.streams", Default: 50, Min: 1, Max: 10000,
 			Doc: "how many sessions one account may have"})
-	return err
+	return f, err
 }
 
 // presenceLevels is the lever of presence: how much of it is told to others.
@@ -157,18 +158,42 @@ func presenceDials() []feature.Lever {
 func (r *Router) Use(makers []func(*Host) Module) error {
 	for _, make := range makers {
 		m := make(r.Host)
-		declare := func() (feature.ID, error) { return r.Board.Declare(m.Name, m.Doc, m.Off, m.Levers...) }
-		if m.Always {
-			declare = func() (feature.ID, error) { return r.Board.DeclareAlways(m.Name, m.Doc, m.Levers...) }
-		}
-		id, err := declare()
+		id, err := m.declare(r.Board)
 		if err != nil {
-			return fmt.Errorf("module %s: %w", m.Name, err)
+			return err
 		}
 		r.modules = append(r.modules, module{m, id})
 	}
 	r.compile()
 	r.Board.OnChange(r.compile)
+	return nil
+}
+
+// declare puts the module on the board.
+func (m *Module) declare(b *feature.Board) (id feature.ID, err error) {
+	if m.Always {
+		id, err = b.DeclareAlways(m.Name, m.Doc, m.Levers...)
+	} else {
+		id, err = b.Declare(m.Name, m.Doc, m.Off, m.Levers...)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("module %s: %w", m.Name, err)
+	}
+	return id, nil
+}
+
+// Declare puts on a board what a router with these modules would, for whoever
+// wants to know of its levers without one.
+func Declare(b *feature.Board, makers []func(*Host) Module) error {
+	if _, err := declare(b); err != nil {
+		return err
+	}
+	for _, make := range makers {
+		m := make(&Host{Board: b})
+		if _, err := m.declare(b); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -552,7 +552,7 @@ func TestLevers(t *testing.T) {
 		var last uint64
 		for _, row := range []store.LeverRow{
 			{Name: "carbons", Value: 0, Who: "anna", Why: "storm"},
-			{Name: "carbons", Org: 3, Value: 1, Until: until},
+			{Name: "carbons", Scope: feature.Scope{Org: 3}, Value: 1, Until: until},
 			{Name: "carbons", Value: 1, Reset: true},
 			{Name: "archive.wait", Value: -5},
 		} {
@@ -569,10 +569,10 @@ func TestLevers(t *testing.T) {
 		if r := rows[0]; r.Name != "archive.wait" || r.Value != -5 || !r.Until.IsZero() || time.Since(r.At) > time.Minute {
 			t.Errorf("%+v", r)
 		}
-		if r := rows[1]; r.Org != 0 || !r.Reset || r.Version != 3 {
+		if r := rows[1]; r.Scope.Org != 0 || !r.Reset || r.Version != 3 {
 			t.Errorf("%+v", r)
 		}
-		if r := rows[2]; r.Org != 3 || r.Value != 1 || !r.Until.Equal(until) {
+		if r := rows[2]; r.Scope.Org != 3 || r.Value != 1 || !r.Until.Equal(until) {
 			t.Errorf("%+v", r)
 		}
 		rows, err = s.LeverHistory(ctx, "carbons", 2)

@@ -243,3 +243,29 @@ CREATE TABLE IF NOT EXISTS version (
   ver BIGINT NOT NULL,
   PRIMARY KEY (org, what)
 );
+
+-- name: lever-group   feature: server   on: primary
+ALTER TABLE lever ADD COLUMN grp BIGINT NOT NULL DEFAULT 0;
+
+-- name: lever-undoes   feature: server   on: primary
+ALTER TABLE lever ADD COLUMN undoes BIGINT NOT NULL DEFAULT 0;
+
+-- name: ledger-table   feature: ledger   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS ledger (
+  at BIGINT NOT NULL,
+  org INTEGER NOT NULL,
+  feature VARBINARY(128) NOT NULL,
+  span BIGINT NOT NULL,
+  online INTEGER NOT NULL,
+  calls BIGINT NOT NULL,
+  cpu BIGINT NOT NULL,
+  sent BIGINT NOT NULL,
+  bytes_in BIGINT NOT NULL,
+  bytes_out BIGINT NOT NULL,
+  bytes_cluster BIGINT NOT NULL,
+  statements BIGINT NOT NULL,
+  affected BIGINT NOT NULL,
+  sql_time BIGINT NOT NULL,
+  waited BIGINT NOT NULL,
+  PRIMARY KEY (at, org, feature)
+);

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"github.com/bearhug/bearhug/feature"
 	"testing"
 
 	"github.com/bearhug/bearhug/store"
@@ -40,7 +41,7 @@ func TestVersions(t *testing.T) {
 			}, store.VersionKey{}},
 			{"lever", func() error { _, err := s.SetLever(ctx, store.LeverRow{Name: "carbons"}); return err }, levers},
 			{"lever of an organisation", func() error {
-				_, err := s.SetLever(ctx, store.LeverRow{Name: "carbons", Org: org, Reset: true})
+				_, err := s.SetLever(ctx, store.LeverRow{Name: "carbons", Scope: feature.Scope{Org: org}, Reset: true})
 				return err
 			}, levers},
 			{"deleted", func() error { return s.DeleteAccount(ctx, org, "anna") }, accounts},
