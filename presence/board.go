@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bearhug/bearhug/cluster"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/session"
@@ -25,6 +26,8 @@ type board struct {
 	version uint64 // of the last change
 	bucket  uint64 // grows when level coarse tells what has changed
 	viewers map[*viewer]struct{}
+	remote  map[cluster.Node]map[*entry]bool // entries of other nodes; false: in doubt
+	watched map[jid.JID]map[*viewer]struct{} // who sees a contact; only where there are other nodes
 	groups  map[*group]*audience
 
 	personal Level        // as relevel read it last
@@ -66,6 +69,7 @@ type entry struct {
 	jid     jid.JID // full
 	account *Account
 	session *session.Session // nil while it is nobody's: it lingers, or is on another node
+	node    cluster.Node     // which one; 0: this
 	scope   jid.JID          // the only account it is shown to; zero means no limit
 	wire    *stanza.Wire     // its last available presence; nil when it is gone
 	thin    *stanza.Wire

@@ -94,7 +94,12 @@ func (b *board) update(a *Account, r *Resource, u *update) (due []*viewer, behin
 		b.arrive(a, r)
 	}
 	e := r.entry
+	elsewhere := e.node != 0
+	b.settle(e, 0)
 	if same(e.wire, u.wire) { // back before it was told that it was gone
+		if elsewhere {
+			b.publish(e, e.wire, true)
+		}
 		return []*viewer{r.viewer}, behind
 	}
 	thin := u.thin
@@ -103,6 +108,7 @@ func (b *board) update(a *Account, r *Resource, u *update) (due []*viewer, behin
 	}
 	e.caps = u.caps
 	b.show(e, u.wire, thin)
+	b.publish(e, u.wire, true)
 	return b.changed(a), behind
 }
 
@@ -173,6 +179,9 @@ func (b *board) arrive(a *Account, r *Resource) {
 	}
 	items, _ := a.roster.Items()
 	for _, it := range items {
+		if it.Sub.Sees() {
+			b.watch(v, it.JID)
+		}
 		if it.In && it.Request != nil {
 			b.directory.repeatRequest(a, r, it.Request)
 		}
@@ -239,6 +248,7 @@ func (b *board) end(a *Account, r *Resource, w *stanza.Wire, broken bool) (due [
 				b.linger(e, wait)
 			} else {
 				b.hide(e, w)
+				b.publish(e, w, false)
 				due = b.changed(a)
 			}
 		}
@@ -263,7 +273,9 @@ func (b *board) linger(e *entry, wait time.Duration) {
 			return
 		}
 		e.linger = nil
-		b.hide(e, b.unavailable(e.jid))
+		w := b.unavailable(e.jid)
+		b.hide(e, w)
+		b.publish(e, w, false)
 		due := b.changed(e.account)
 		b.mu.Unlock()
 		b.flushAll(due)
@@ -276,6 +288,7 @@ func (b *board) linger(e *entry, wait time.Duration) {
 func (b *board) dismiss(v *viewer) {
 	v.over = true
 	delete(b.viewers, v)
+	b.unwatchAll(v)
 	for _, list := range [...][]*attachment{v.groups, v.persons, {v.own}} {
 		for _, at := range list {
 			b.leave(at)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/bearhug/bearhug/archive"
+	"github.com/bearhug/bearhug/cluster"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/roster"
@@ -39,6 +40,7 @@ var ErrUnknown = errors.New("no such account")
 // A Config is what a Directory works with.
 type Config struct {
 	Board   *feature.Board
+	Cluster *cluster.Cluster // nil: there are no other nodes
 	Store   *store.Store
 	Rosters *roster.Rosters
 	// Org finds the organisation a domain stands for.
@@ -85,6 +87,7 @@ func New(c Config) *Directory {
 		d.shard[i].accounts = make(map[jid.JID]*Account)
 	}
 	d.Board.OnChange(d.turned)
+	d.Cluster.Handle(d.Presence, d.handler())
 	return d
 }
 

@@ -126,9 +126,12 @@ func (d *Directory) share(a, to *Account) {
 	b := a.board
 	b.mu.Lock()
 	var due []*viewer
-	if a.shown > 0 && watches(to, a) {
+	if watches(to, a) {
 		for _, r := range to.Resources() {
-			if v := r.viewer; v != nil && v.person(a) == nil {
+			if r.viewer != nil {
+				b.watch(r.viewer, a.JID)
+			}
+			if v := r.viewer; v != nil && a.shown > 0 && v.person(a) == nil {
 				v.persons = append(v.persons, b.attach(v, b.own(a)))
 				due = append(due, v)
 			}
@@ -162,6 +165,7 @@ func (d *Directory) unshare(a, to *Account) {
 		if r.viewer == nil {
 			continue
 		}
+		b.unwatch(r.viewer, a.JID)
 		if at := r.viewer.person(a); at != nil {
 			at.leaving = true
 			r.viewer.leaving++

@@ -33,6 +33,7 @@ type viewer struct {
 	own      *attachment   // of its own account
 	groups   []*attachment // in the order of roster.Groups.Seen
 	persons  []*attachment // of personal contacts
+	watches  []jid.JID     // board.watch
 	resource *Resource
 	// For the next flush; guarded by turn as well.
 	added  []jid.JID // rows that are new
