@@ -73,11 +73,14 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 // install makes the data directory. A machine with much else to do may refuse
 // the bootstrap something once; then it begins again.
 func (s *Server) install(ctx context.Context, program string) error {
-	args := []string{"--no-defaults", "--datadir=" + s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-use-native-aio=0"}
+	args := []string{"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.scratch(), "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-use-native-aio=0"}
 	if os.Geteuid() == 0 {
 		args = append(args, "--user=root")
 	}
-	var err error
+	err := os.Mkdir(s.scratch(), 0o700)
+	if err != nil {
+		return err
+	}
 	for range 3 {
 		var out []byte
 		if out, err = exec.CommandContext(ctx, program, args...).CombinedOutput(); err == nil {
@@ -93,6 +96,10 @@ func (s *Server) install(ctx context.Context, program string) error {
 
 func (s *Server) data() string   { return filepath.Join(s.Dir, "data") }
 func (s *Server) socket() string { return filepath.Join(s.Dir, "sock") }
+
+// scratch is for temporary tables: a server that starts deletes all that lie
+// in its directory, and others may be at work on theirs.
+func (s *Server) scratch() string { return filepath.Join(s.Dir, "tmp") }
 
 // freePort is a port of loopback that is free now, below those that the kernel
 // gives to outgoing connections: a killed server must find it free again.
@@ -122,7 +129,7 @@ func (s *Server) Restart(ctx context.Context) error {
 		return err
 	}
 	s.cmd = exec.Command(daemon, "--no-defaults", "--user="+me.Username,
-		"--datadir="+s.data(), "--socket="+s.socket(), "--pid-file="+filepath.Join(s.Dir, "pid"),
+		"--datadir="+s.data(), "--tmpdir="+s.scratch(), "--socket="+s.socket(), "--pid-file="+filepath.Join(s.Dir, "pid"),
 		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.Port), "--skip-name-resolve", "--skip-log-bin",
 		"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=1",
 		"--innodb-use-native-aio=0", "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M", "--max-connections=200")
