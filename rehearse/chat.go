@@ -184,11 +184,8 @@ func (t *talk) run() (err error) {
 			}
 			wait = next - now
 		}
-		if err := loop.Turn(wait); err != nil {
+		if err := t.crowd.turn(wait); err != nil {
 			return err
-		}
-		if t.crowd.failed != nil {
-			return t.crowd.failed
 		}
 	}
 }

@@ -42,6 +42,8 @@ type Crowd struct {
 	Attempts int
 	// Patience is how long to wait for the next one to arrive; 0 is 30 s.
 	Patience time.Duration
+	// Stop, when it is closed, ends whatever the crowd does with ErrStopped.
+	Stop <-chan struct{}
 
 	// handle gets the elements that come to guests who have a resource.
 	handle  func(g *Guest, el []byte) error
@@ -73,6 +75,9 @@ type Arrival struct {
 
 // Rate is people per second.
 func (a *Arrival) Rate() float64 { return float64(a.People) / a.Length.Seconds() }
+
+// ErrStopped: the crowd was told to stop.
+var ErrStopped = errors.New("stopped")
 
 // ErrPatience: not everybody came in, and there was no more time.
 var ErrPatience = errors.New("not everybody could sign in")
@@ -168,6 +173,11 @@ func (c *Crowd) enter(e entry) (a *Arrival, err error) {
 
 // turn is one turn of the loop, and connects those whose time has come again.
 func (c *Crowd) turn(wait time.Duration) error {
+	select {
+	case <-c.Stop:
+		return ErrStopped
+	default: // a nil channel is never ready
+	}
 	now, waiting := c.Loop.Now(), c.again[:0]
 	for _, r := range c.again {
 		if r.at > now {
@@ -298,9 +308,9 @@ func (c *Crowd) SignOut(patience time.Duration) error {
 		g.line.Lost = func(error) { open-- }
 		g.line.SendString("<presence xmlns='jabber:client' type='unavailable'/></stream:stream>")
 	}
-	c.again = nil
+	c.again, c.failed = nil, nil
 	for until := c.Loop.Now() + patience; open > 0 && c.Loop.Now() < until; {
-		if err := c.Loop.Turn(100 * time.Millisecond); err != nil {
+		if err := c.turn(100 * time.Millisecond); err != nil {
 			return err
 		}
 	}

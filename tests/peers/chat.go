@@ -32,7 +32,7 @@ func chat(s *server, _ int, res *result) error {
 	saved := s.w.archive
 	model := rehearse.Chat{Body: 100, Durable: saved, Delivered: true, Origin: saved, Warm: 3 * time.Second, Length: 15 * time.Second}
 	if s.b.quick {
-		model.Warm, model.Length = 2*time.Second, 5*time.Second
+		model.Warm, model.Length = time.Second, 4*time.Second
 	}
 	closed := model
 	closed.Window = 2

@@ -107,6 +107,7 @@ func (o *options) main(names []string) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	b := &bench{options: *o, ctx: ctx}
 	if b.keys, err = sasl.DeriveClient(sasl.SCRAMSHA1, password, iterations, []byte(salt)); err != nil {
 		return err
@@ -132,12 +133,13 @@ func (b *bench) all(names []string) (err error) {
 			}
 			for _, size := range b.sizesOf(w) {
 				for _, k := range b.kinds {
-					if err := b.one(w, size, k, run); err != nil {
+					err := b.one(w, size, k, run)
+					if b.ctx.Err() != nil {
+						return errors.New("interrupted; the same command goes on from here")
+					}
+					if err != nil {
 						failed = append(failed, err)
 						fmt.Println("   ", err)
-					}
-					if b.ctx.Err() != nil {
-						return fmt.Errorf("interrupted; the same command goes on from here")
 					}
 				}
 			}
@@ -173,6 +175,9 @@ func (b *bench) one(w *work, size int, k *kind, run int) error {
 	began := time.Now()
 	res := result{key: key, Build: k.build, Figures: figures{}}
 	err := b.do(w, size, k, &res)
+	if b.ctx.Err() != nil {
+		return b.ctx.Err() // what went wrong is our doing
+	}
 	var fell *fellShort
 	if errors.As(err, &fell) {
 		res.Note, err = fell.Error(), nil
@@ -197,10 +202,13 @@ func (b *bench) do(w *work, size int, k *kind, res *result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.remove()) }()
-	return w.do(s, size, res)
+	if err = w.do(s, size, res); err != nil && s.gone() {
+		err = s.short(fmt.Errorf("%s ended in the middle of it: %w", k.name, err))
+	}
+	return err
 }
 
-// short makes an error of the load a figure, and names the server's log.
+// short makes an error of the load a figure.
 func (s *server) short(err error) error {
 	if err == nil {
 		return nil

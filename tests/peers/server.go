@@ -224,7 +224,7 @@ func (s *server) start() error {
 	}
 	c.Err = nil
 	c.Stdout, c.Stderr = log, log
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // a Ctrl-C is for us
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", s.k.name, err)
 	}
@@ -245,6 +245,20 @@ func (s *server) start() error {
 		}
 	}
 	return fmt.Errorf("%s does not answer: %s", s.k.name, s.log())
+}
+
+// gone reports whether the server has ended by itself.
+func (s *server) gone() bool {
+	if s.cmd == nil {
+		return false
+	}
+	select {
+	case err := <-s.ended:
+		s.ended <- err
+		return true
+	default:
+		return false
+	}
 }
 
 // restart starts the server anew on what it keeps; the database goes on.

@@ -22,7 +22,9 @@ func (s *server) crowd(w rehearse.Wishes) (*rehearse.Crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rehearse.Crowd{Loop: loop, Address: s.address(), Wishes: w, PIDs: s.pids(), Attempts: attempts, Patience: s.b.patience}, nil
+	return &rehearse.Crowd{
+		Loop: loop, Address: s.address(), Wishes: w, PIDs: s.pids(), Attempts: attempts, Patience: s.b.patience, Stop: s.b.ctx.Done(),
+	}, nil
 }
 
 // consumed is what a server has used up to a moment, or between two.

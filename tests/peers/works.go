@@ -68,12 +68,12 @@ var works = []*work{
 	},
 	{
 		name: "storm", doc: "everybody of one shared group connects at once, then changes the show", servers: databases,
-		sizes: []int{100, 200, 500, 1_000, 2_000, 5_000}, quick: []int{50, 100, 200}, needsGroups: true,
+		sizes: []int{100, 200, 500, 1_000, 2_000, 5_000}, quick: []int{100, 200}, needsGroups: true,
 		world: func(n int) world { return world{people: n, group: n} }, do: storm,
 	},
 	{
 		name: "storm-groups", doc: "the same in shared groups of 50", servers: databases,
-		sizes: []int{1_000, 10_000}, quick: []int{500}, needsGroups: true,
+		sizes: []int{1_000, 10_000}, quick: []int{200}, needsGroups: true,
 		world: func(n int) world { return world{people: n, group: groupSize} }, do: storm,
 	},
 }
