@@ -155,7 +155,6 @@ func (p *pair) atRest() (e ease, err error) {
 func (p *pair) talk() {
 	p.stop, p.said = make(chan struct{}), make(chan spoken, 1)
 	go func() {
-		runtime.LockOSThread()
 		o, err := p.crowd.Talk(rehearse.Chat{
 			Body: 100, Durable: true, Delivered: true, Origin: true, Rate: pairRate, Length: time.Hour, Stop: p.stop, Patience: p.s.b.patience,
 		})
