@@ -77,7 +77,7 @@ func (s *Server) install(ctx context.Context, program string) error {
 	if os.Geteuid() == 0 {
 		args = append(args, "--user=root")
 	}
-	err := os.Mkdir(s.scratch(), 0o700)
+	err := os.MkdirAll(s.scratch(), 0o700)
 	if err != nil {
 		return err
 	}
