@@ -24,6 +24,7 @@ type Query struct {
 	After, Before stanza.ArchiveID
 	Backward      bool // the last Limit messages before Before
 	Limit         int  // 1 to MaxPage
+	Bytes         int  // of messages, after which the page ends soon; 0 for any
 	IDs           []stanza.ArchiveID
 }
 
@@ -51,7 +52,7 @@ func (a *Archive) Page(ctx context.Context, org feature.Org, q Query) (Page, err
 	}
 	sq := store.PageQuery{
 		Owner: q.Owner, After: store.ID(q.After), Before: store.ID(q.Before),
-		Limit: q.Limit, Backward: q.Backward, MAMOnly: true,
+		Limit: q.Limit, Bytes: q.Bytes, Backward: q.Backward, MAMOnly: true,
 	}
 	if !q.With.IsZero() {
 		sq.Peer = a.Store.Peer(q.With.Bare())
@@ -72,7 +73,8 @@ func (a *Archive) Page(ctx context.Context, org feature.Org, q Query) (Page, err
 // MaxSearch were looked through.
 func (a *Archive) filtered(ctx context.Context, org feature.Org, q Query, sq store.PageQuery) (page Page, err error) {
 	sq.Limit = MaxPage
-	for read := 0; read < MaxSearch && len(page.Rows) < q.Limit && !page.Complete; read += MaxPage {
+	size := 0
+	for read := 0; read < MaxSearch && len(page.Rows) < q.Limit && !page.Complete && (q.Bytes == 0 || size < q.Bytes); {
 		rows, complete, err := a.Store.Page(ctx, org, sq)
 		if err != nil {
 			return Page{}, err
@@ -81,7 +83,14 @@ func (a *Archive) filtered(ctx context.Context, org feature.Org, q Query, sq sto
 		if err != nil {
 			return Page{}, err
 		}
+		if len(rows) == 0 && !complete {
+			break // they were all deleted this moment
+		}
 		page.Complete = complete
+		read += len(rows)
+		for i := range more.Rows {
+			size += more.Rows[i].Stanza.Len()
+		}
 		if q.Backward {
 			page.Rows = append(more.Rows, page.Rows...)
 		} else {
@@ -151,11 +160,15 @@ func matches(w *stanza.Wire, with jid.JID) bool {
 	return w.From == with || w.To == with
 }
 
+// undeliveredBytes is what of the delivery log is in memory at once for one
+// resource, about.
+const undeliveredBytes = 1 << 20
+
 // Undelivered reads the delivery log after the owner's cursor: inbound
 // messages, the oldest first.
 func (a *Archive) Undelivered(ctx context.Context, org feature.Org, owner store.AccountID, after stanza.ArchiveID) (Page, error) {
 	rows, complete, err := a.Store.Page(ctx, org, store.PageQuery{
-		Owner: owner, After: store.ID(after), Limit: 100, Undelivered: true,
+		Owner: owner, After: store.ID(after), Limit: 100, Bytes: undeliveredBytes, Undelivered: true,
 	})
 	if err != nil {
 		return Page{}, err
@@ -172,7 +185,7 @@ func (a *Archive) Paged(ctx context.Context, org feature.Org, owner store.Accoun
 	reached := cursor
 	for reached.Less(last) {
 		rows, complete, err := a.Store.Page(ctx, org, store.PageQuery{
-			Owner: owner, After: store.ID(reached), Limit: MaxPage, Undelivered: true,
+			Owner: owner, After: store.ID(reached), Limit: MaxPage, Bytes: undeliveredBytes, Undelivered: true,
 		})
 		if err != nil {
 			return stanza.ArchiveID{}, err
@@ -184,7 +197,7 @@ func (a *Archive) Paged(ctx context.Context, org feature.Org, owner store.Accoun
 			}
 			reached = id
 		}
-		if complete {
+		if complete || len(rows) == 0 { // or they were all deleted this moment
 			break
 		}
 	}

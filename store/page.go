@@ -19,6 +19,7 @@ type PageQuery struct {
 	Peer          Peer // 0 for all
 	After, Before ID   // exclusive; zero for open
 	Limit         int
+	Bytes         int  // of stanzas, after which a page ends before its Limit; 0 for any
 	Backward      bool // the last Limit rows instead of the first
 	MAMOnly       bool // leave out FlagHidden
 	Undelivered   bool // only what came in (After is the cursor)
@@ -64,7 +65,9 @@ func (s *Store) Page(ctx context.Context, org feature.Org, q PageQuery) (rows []
 		if views, complete, err = s.views(tx, q); err != nil {
 			return err
 		}
-		rows, err = fetch(tx, views)
+		all := false
+		rows, all, err = fetchUpTo(tx, views, q)
+		complete = complete && all
 		return err
 	})
 	if err != nil {
@@ -163,6 +166,38 @@ func entries(tx *db.Tx, q PageQuery, after, before int64) ([]view, error) {
 		}
 	}
 	return out, nil
+}
+
+// fetchStep is how many stanzas are read before their size is looked at.
+const fetchStep = 50
+
+// fetchUpTo adds the stanzas to the entries of a page, from where the reader
+// comes from, until they have q.Bytes; all says that none was left out.
+func fetchUpTo(tx *db.Tx, views []view, q PageQuery) (rows []Row, all bool, err error) {
+	if q.Bytes <= 0 {
+		rows, err = fetch(tx, views)
+		return rows, true, err
+	}
+	for size := 0; len(views) > 0 && size < q.Bytes; {
+		n := min(fetchStep, len(views))
+		part, rest := views[:n], views[n:]
+		if q.Backward {
+			part, rest = views[len(views)-n:], views[:len(views)-n]
+		}
+		more, err := fetch(tx, part)
+		if err != nil {
+			return nil, false, err
+		}
+		for i := range more {
+			size += len(more[i].Stanza)
+		}
+		if views = rest; q.Backward {
+			rows = append(more, rows...)
+		} else {
+			rows = append(rows, more...)
+		}
+	}
+	return rows, len(views) == 0, nil
 }
 
 // fetch adds the stanzas to entries, which ascend. A message that was deleted

@@ -95,6 +95,7 @@ func (m *mam) query(c *router.Ctx, iq *stanza.Stanza) error {
 	if q.Limit = q.bySize; q.Limit == 0 {
 		q.Limit = int(m.host.Board.Dial("mam.page").Int(c.Org))
 	}
+	q.Bytes = int(m.host.Board.Dial("session.mailbox").Int(c.Org) / 8)
 	room, err := m.now(c, iq, q)
 	if room == nil {
 		return err
@@ -204,7 +205,7 @@ func (m *mam) page(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 	if q.count {
 		return archive.Page{Complete: page.Complete && len(page.Rows) == 0}, nil
 	}
-	return mamCut(page, q.Backward, int(m.host.Board.Dial("session.mailbox").Int(c.Org)/8)), nil
+	return mamCut(page, q.Backward, q.Bytes), nil
 }
 
 // there reports whether a message is in the archive as the session sees it:
@@ -242,7 +243,7 @@ func (m *mam) byIDs(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 			page.Rows = page.Rows[:q.Limit]
 		}
 	}
-	return mamCut(page, q.Backward, int(m.host.Board.Dial("session.mailbox").Int(c.Org)/8)), nil
+	return mamCut(page, q.Backward, q.Bytes), nil
 }
 
 // matches applies the filters to one message of the owner. With the owner's

@@ -356,6 +356,44 @@ func TestMAMBytes(t *testing.T) {
 	}
 }
 
+// TestMAMPagesByBytes: large messages are read in several steps and pages, none
+// of them twice or not at all.
+func TestMAMPagesByBytes(t *testing.T) {
+	h := newHouse(t)
+	h.people("amy", "ben")
+	amy := h.connect("amy/home")
+	big, n := strings.Repeat("x", 5000), 170 // beyond three steps of the store
+	for i := range n {
+		to := "ben@hug.example"
+		if i%3 == 0 {
+			to += "/x"
+		}
+		amy.send("<message to='%s' type='chat'><body>%03d%s</body></message>", to, i, big)
+	}
+	amy.settle()
+	for _, with := range []string{"", "ben@hug.example", "ben@hug.example/x"} {
+		want := n
+		if strings.Contains(with, "/") {
+			want = (n + 2) / 3
+		}
+		for _, tag := range []string{"after", "before"} {
+			var seen []string
+			pages, ref := 0, ""
+			for complete := false; !complete && pages < 50; pages++ {
+				page := amy.page(mamForm(map[string]string{"with": with}, "<max>250</max><"+tag+">"+ref+"</"+tag+">"))
+				if complete = page.complete; tag == "before" {
+					seen, ref = append(page.bodies, seen...), page.first
+				} else {
+					seen, ref = append(seen, page.bodies...), page.last
+				}
+			}
+			if len(seen) != want || !slices.IsSorted(seen) || len(slices.Compact(slices.Clone(seen))) != want || pages < want*5000/(1<<17) {
+				t.Errorf("with %q, %s: %d messages in %d pages; want %d", with, tag, len(seen), pages, want)
+			}
+		}
+	}
+}
+
 // TestMAMMovesCursor: what was paged over does not come again, what is hidden
 // does.
 func TestMAMMovesCursor(t *testing.T) {
