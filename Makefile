@@ -36,7 +36,7 @@ lint: ## staticcheck
 race: ## the tests of all packages under the race detector
 	$(GO) test -race -short -timeout 30m ./...
 
-docs: ## docs/config.md and docs/xeps.md, from the code
+docs: ## docs/config.md, docs/xeps.md and docs/levers.md, from the code
 	$(GO) run ./docs/generate
 
 bench: build ## the figures of docs/benchmarks.md; 45 minutes, on a machine that does nothing else

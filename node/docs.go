@@ -69,21 +69,14 @@ func (n *Node) xepDoc() []byte {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", i.Name, switchWord(i), cell(i.Doc))
 		}
 	}
-	b.WriteString("\n## Dials\n\n| Dial | Default | Range | Meaning |\n|---|---|---|---|\n")
-	for _, i := range n.Board.Features() {
-		for _, l := range i.Levers {
-			unit := ""
-			if l.Unit != "" {
-				unit = " " + l.Unit
-			}
-			fmt.Fprintf(&b, "| %s | %d%s | %d to %d | %s |\n", l.Name, l.Default, unit, l.Min, l.Max, cell(l.Doc))
-		}
-	}
+	b.WriteString("\nTheir switches and dials are listed in [levers.md](levers.md).\n")
 	return b.Bytes()
 }
 
 func switchWord(i feature.Info) string {
 	switch {
+	case i.Always && i.Main != nil:
+		return "levels"
 	case i.Always:
 		return "always"
 	case i.Off:

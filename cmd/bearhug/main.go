@@ -48,6 +48,8 @@ type commandLine struct {
 	Demo     demoCmd    `cmd:"" help:"Show a server with a living organisation of 60 people."`
 	Org      orgCmd     `cmd:"" help:"Organisations: one per XMPP domain."`
 	User     userCmd    `cmd:"" help:"Accounts."`
+	Lever    leverCmd   `cmd:"" help:"Levers: turn what the server does up and down while it runs."`
+	Top      topCmd     `cmd:"" help:"Show what each feature costs now, and how that grows."`
 	Backup   backupCmd  `cmd:"" help:"Copy the SQLite database, also while the server runs."`
 	Restore  restoreCmd `cmd:"" help:"Put a backup in the place of the database; no server may run."`
 	Settings configCmd  `cmd:"" name:"config" help:"Print the configuration in force, with all keys and their meaning."`

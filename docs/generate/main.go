@@ -1,4 +1,4 @@
-// Command generate writes docs/config.md and docs/xeps.md from the code. It is
+// Command generate writes docs/config.md, docs/xeps.md and docs/levers.md from the code. It is
 // run from the root of the repository by `make docs`.
 package main
 
@@ -24,6 +24,13 @@ func run() error {
 	}
 	xeps, err := node.XEPDoc(context.Background())
 	if err != nil {
+		return err
+	}
+	levers, err := node.LeverDoc()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile("docs/levers.md", levers, 0o644); err != nil {
 		return err
 	}
 	if err := os.WriteFile("docs/config.md", config, 0o644); err != nil {
