@@ -10,6 +10,7 @@ import (
 	"github.com/bearhug/bearhug/cluster"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
 )
@@ -28,7 +29,7 @@ type board struct {
 	viewers map[*viewer]struct{}
 	remote  map[cluster.Node]map[*entry]bool // entries of other nodes; false: in doubt
 	watched map[jid.JID]map[*viewer]struct{} // who sees a contact; only where there are other nodes
-	groups  map[*group]*audience
+	groups  map[*roster.Group]*audience
 
 	personal Level        // as relevel read it last
 	tick     *appointment // the end of the bucket, while anything is coarse
@@ -38,9 +39,9 @@ type board struct {
 // account, for its personal contacts and its own resources; or those of the
 // members of one shared group. All of it is guarded by board.mu.
 type audience struct {
-	account *Account // whose it is; nil for a group
-	group   *group   // nil for an account
-	level   Level    // of the group, as board.relevel read it last
+	account *Account      // whose it is; nil for a group
+	group   *roster.Group // nil for an account
+	level   Level         // of the group, as board.relevel read it last
 
 	log     []slot // by version, ascending; holes where something newer stands behind
 	shown   int    // slots of what is shown
@@ -117,7 +118,7 @@ func (at *attachment) reach(version uint64, whole bool) {
 }
 
 func newBoard(d *Directory, org feature.Org) *board {
-	return &board{directory: d, org: org, viewers: make(map[*viewer]struct{}), groups: make(map[*group]*audience), bucket: 1}
+	return &board{directory: d, org: org, viewers: make(map[*viewer]struct{}), groups: make(map[*roster.Group]*audience), bucket: 1}
 }
 
 // attach puts a viewer before an audience; the viewer's lists are the caller's.
@@ -195,6 +196,9 @@ func (b *board) hide(e *entry, w *stanza.Wire) {
 	a.shown--
 	e.wire, e.thin, e.session, e.changed = nil, nil, nil, time.Now()
 	e.coarse.Store(nil)
+	if a.shown == 0 {
+		b.directory.rosters.Groups.SetOnline(a.JID, false)
+	}
 	for _, aud := range a.places {
 		b.put(aud, e, w, false)
 		if a.shown == 0 {
@@ -250,8 +254,8 @@ const kept = 256
 func (b *board) trim(aud *audience) {
 	told := b.version
 	for _, at := range aud.viewers {
-		if at.seen != 0 && at.seen < told {
-			told = at.seen
+		if known := max(at.seen, at.told); known != 0 {
+			told = min(told, known)
 		}
 	}
 	excess := aud.gone - aud.shown - kept

@@ -88,6 +88,7 @@ func New(c Config) *Directory {
 	}
 	d.Board.OnChange(d.turned)
 	d.Cluster.Handle(d.Presence, d.handler())
+	c.Rosters.Groups.OnChange(d.regrouped)
 	return d
 }
 

@@ -180,13 +180,19 @@ func (b *board) read(v *viewer, at *attachment, out *batch) {
 	if level != Full {
 		from = max(from, at.told)
 	}
-	if at.leaving || len(log) == 0 || log[len(log)-1].version <= from || level == Off || level == Coarse && at.bucket == b.bucket {
+	if at.leaving || level == Off || level == Coarse && at.bucket == b.bucket {
+		return
+	}
+	if len(log) == 0 || log[len(log)-1].version <= from {
+		if level == Coarse {
+			at.bucket = b.bucket
+		}
 		return
 	}
 	if out.full() {
 		return
 	}
-	if at.seen != 0 && at.seen < at.audience.floor {
+	if at.behind(from) {
 		v.lost.Store(true)
 		return
 	}
@@ -206,6 +212,14 @@ func (b *board) read(v *viewer, at *attachment, out *batch) {
 		}
 	}
 	out.parts = append(out.parts, p)
+}
+
+// behind reports whether what was gone since the cursor may be forgotten.
+func (at *attachment) behind(from uint64) bool {
+	if from == 0 { // nothing but, perhaps, what a lower level told
+		from = at.told
+	}
+	return from != 0 && from < at.audience.floor
 }
 
 // wire is what a viewer is to be told by a slot, nil for nothing.
@@ -249,6 +263,9 @@ func (v *viewer) maySee(e *entry) bool {
 		return true
 	}
 	if !e.scope.IsZero() && e.scope != v.account.JID || !v.session.Scope.IsZero() && v.session.Scope != a.JID {
+		return false
+	}
+	if (a.cut != nil || v.account.cut != nil) && a != v.account && !within(a, v.account) {
 		return false
 	}
 	mine, theirs := v.account.Blocked.Load(), a.Blocked.Load()

@@ -1,0 +1,19 @@
+package presence
+
+import "time"
+
+// Quiet returns when nothing is on its way to a viewer, nor waits for its time.
+func Quiet(d *Directory) {
+	for {
+		d.flusher.mu.Lock()
+		busy := d.flusher.workers > 0 || len(d.flusher.ready) > 0 || len(d.flusher.due) > 0
+		d.agenda.mu.Lock()
+		busy = busy || len(d.agenda.list) > 0
+		d.agenda.mu.Unlock()
+		d.flusher.mu.Unlock()
+		if !busy {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
