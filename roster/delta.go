@@ -66,6 +66,13 @@ func (gs *Groups) At(viewer jid.JID) (v Version) {
 	return v
 }
 
+// Behind reports whether a client that was told so much of the groups may have
+// more to hear.
+func (gs *Groups) Behind(viewer jid.JID, told Version) bool {
+	at := gs.At(viewer)
+	return at.Groups != told.Groups || at.Online != told.Online
+}
+
 // flips counts who came and went, from a number that no earlier start of the
 // server has come to.
 func (x *index) flips() uint64 { return x.groups.epoch + x.crowd.seq }
@@ -85,13 +92,27 @@ func (x *index) seesOnline(v person) bool {
 	return false
 }
 
+// A Touched is a contact whose item may look different. Was tells that groups
+// may have shown the contact before: only then there can be something to take
+// away.
+type Touched struct {
+	JID jid.JID
+	Was bool
+
+	number person
+}
+
 // Delta tells whose item may look different to the viewer than it did at a
 // version, as far as groups are concerned. full means that this is not known
 // (any more): the whole roster may look different. own is the viewer's
 // personal roster, nil for none.
-func (gs *Groups) Delta(viewer jid.JID, since Version, own *Roster) (changed []jid.JID, full bool) {
+func (gs *Groups) Delta(viewer jid.JID, since Version, own *Roster) (changed []Touched, full bool) {
 	gs.mu.RLock()
 	defer gs.mu.RUnlock()
+	return gs.delta(viewer, since, own)
+}
+
+func (gs *Groups) delta(viewer jid.JID, since Version, own *Roster) (changed []Touched, full bool) {
 	x := gs.domains[viewer.Domain()]
 	if x == nil {
 		return nil, since.Groups != 0
@@ -112,7 +133,6 @@ func (gs *Groups) Delta(viewer jid.JID, since Version, own *Roster) (changed []j
 	if !d.online(since.Online) {
 		return nil, true
 	}
-	delete(d.touched, v)
 	return d.list(), false
 }
 
@@ -120,24 +140,28 @@ type delta struct {
 	x       *index
 	v       person
 	since   uint64
-	touched map[person]bool
+	touched map[person]bool // and whether they may have been shown before
 }
 
-func (d *delta) list() []jid.JID {
-	numbers := make([]person, 0, len(d.touched))
-	for p := range d.touched {
-		numbers = append(numbers, p)
-	}
-	slices.Sort(numbers)
-	out := make([]jid.JID, 0, len(numbers))
-	seen := make(map[jid.JID]bool)
-	for _, p := range numbers {
-		if j := d.x.people[p].jid; !seen[j] && !j.IsZero() {
-			seen[j] = true
-			out = append(out, j)
+// list are those touched, by number. One address may have two numbers, where
+// an account is gone and another one has its name: it is listed by the last.
+func (d *delta) list() []Touched {
+	out := make([]Touched, 0, len(d.touched))
+	for p, was := range d.touched {
+		if j := d.x.people[p].jid; !j.IsZero() && p != d.v {
+			out = append(out, Touched{j, was, p})
 		}
 	}
-	return out
+	slices.SortFunc(out, func(a, b Touched) int { return cmp.Compare(a.number, b.number) })
+	last := make(map[jid.JID]int, len(out))
+	for i, t := range out {
+		if before, twice := last[t.JID]; twice {
+			out[i].Was = t.Was || out[before].Was
+			out[before].JID = jid.JID{}
+		}
+		last[t.JID] = i
+	}
+	return slices.DeleteFunc(out, func(t Touched) bool { return t.JID.IsZero() })
 }
 
 // after are the entries of a log that came after the version asked for.
@@ -369,22 +393,24 @@ func (d *delta) all(g *Group, then bool) {
 	}
 	for _, p := range g.current() {
 		if had, told := was[p]; !told || had {
-			d.touched[p] = true
+			d.mark(p, then)
 		}
 	}
 	for p, had := range was {
 		if had {
-			d.touched[p] = true
+			d.mark(p, true)
 		}
 	}
 }
+
+func (d *delta) mark(p person, was bool) { d.touched[p] = d.touched[p] || was }
 
 // changed touches those who are members of a group and were not, or were and
 // are not.
 func (d *delta) changed(g *Group) {
 	for p, had := range d.members(g) {
 		if had != (g.gone == 0 && g.member(p)) {
-			d.touched[p] = true
+			d.mark(p, had)
 		}
 	}
 }
@@ -426,8 +452,8 @@ func (d *delta) backward(now, then groupSet, own *Roster) {
 		}
 	}
 	for p := range d.touched {
-		if !seen[p] && (own.lists(d.x.people[p].jid) || d.x.sees(d.v, p, d.x.crowd.has(p), false)) {
-			seen[p] = true
+		if _, told := seen[p]; !told && (own.lists(d.x.people[p].jid) || d.x.sees(d.v, p, d.x.crowd.has(p), false)) {
+			seen[p] = false
 		}
 	}
 	d.touched = seen
@@ -435,7 +461,7 @@ func (d *delta) backward(now, then groupSet, own *Roster) {
 
 func (d *delta) touch(list []person) {
 	for _, p := range list {
-		d.touched[p] = true
+		d.mark(p, false)
 	}
 }
 
@@ -463,7 +489,7 @@ func (d *delta) online(since uint64) bool {
 	}
 	list, ok := d.x.crowd.since(since - d.x.groups.epoch)
 	for _, p := range list {
-		d.touched[p] = true
+		d.mark(p, true)
 	}
 	return ok
 }

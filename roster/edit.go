@@ -139,6 +139,7 @@ func (x *index) follow(ctx context.Context, log []store.GroupLog) error {
 		for _, p := range people {
 			x.whole = append(x.whole, x.number(p))
 		}
+		x.retain()
 	}
 	for _, l := range log {
 		changes = append(changes, x.apply(l)...)
@@ -153,6 +154,19 @@ func (x *index) follow(ctx context.Context, log []store.GroupLog) error {
 		}
 	}
 	return nil
+}
+
+// retain forgets those who are gone: nobody told while no group needed them all.
+func (x *index) retain() {
+	here := make(bitmap, len(x.people)/64+1)
+	for _, p := range x.whole {
+		here.add(p)
+	}
+	for j, p := range x.numbers {
+		if !here.has(p) && len(x.people[p].groups) == 0 {
+			delete(x.numbers, j)
+		}
+	}
 }
 
 // difference is the log that leads from the index to what was read.

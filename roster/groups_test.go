@@ -150,16 +150,16 @@ func (p *pen) follow(c *client) {
 		return
 	}
 	view := p.gs.View(c.who, roster.DefaultMax, nil)
-	for _, j := range changed {
-		ch := view.Item(j)
-		if ch.Removed {
-			if _, had := c.items[j]; !had {
-				p.rt.Fatalf("%s is told that %s goes, whom it never saw", c.who, j)
-			}
-			delete(c.items, j)
-		} else {
-			c.items[j] = text(ch)
+	for _, t := range changed {
+		ch := view.Item(t.JID)
+		if !ch.Removed {
+			c.items[t.JID] = text(ch)
+			continue
 		}
+		if _, had := c.items[t.JID]; !t.Was && had {
+			p.rt.Fatalf("%s is not told that %s goes", c.who, t.JID)
+		}
+		delete(c.items, t.JID)
 	}
 	c.version = at
 }

@@ -138,6 +138,8 @@ type View struct {
 	known  bool // has a number
 	own    *Roster
 	cut    bitmap // who fits, when not all do; nil otherwise
+	most   int    // contacts there are at most
+	max    int
 }
 
 // A bitmap is a set of persons.
@@ -159,27 +161,28 @@ func (gs *Groups) View(viewer jid.JID, max int, own *Roster) *View {
 }
 
 func (gs *Groups) view(viewer jid.JID, max int, own *Roster) *View {
-	w := &View{groups: gs, viewer: viewer, own: own, index: gs.domains[viewer.Domain()]}
+	w := &View{groups: gs, viewer: viewer, own: own, index: gs.domains[viewer.Domain()], max: max}
 	if w.index == nil {
 		return w
 	}
 	w.number, w.known = w.index.numbers[viewer]
 	if w.known {
-		w.cut = w.index.cut(w.number, max, own)
+		w.bound()
 	}
 	return w
 }
 
-// cut finds who fits, nil when all do.
-func (x *index) cut(v person, max int, own *Roster) bitmap {
+// bound finds who fits.
+func (w *View) bound() {
+	x, v, own := w.index, w.number, w.own
 	list := x.seenBy(v)
-	room := max - own.listed()
-	total := 0
+	w.most = own.listed()
+	room := w.max - w.most
 	for _, s := range list {
-		total += s.group.count()
+		w.most += s.group.count()
 	}
-	if total <= room {
-		return nil
+	if w.most <= w.max {
+		return
 	}
 	fit := make(bitmap, len(x.people)/64+1)
 	left := false
@@ -197,11 +200,13 @@ func (x *index) cut(v person, max int, own *Roster) bitmap {
 			}
 		}
 	}
-	if !left {
-		return nil
+	if left {
+		w.cut = fit
 	}
-	return fit
 }
+
+// near reports whether so many changes may have moved somebody over the bound.
+func (w *View) near(changes int) bool { return w.most+changes > w.max }
 
 // count is the number of members, without a list of them.
 func (g *Group) count() int {

@@ -3,12 +3,16 @@ package xep
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"maps"
+	"sync"
+	"time"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/router"
+	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -23,26 +27,40 @@ const (
 )
 
 // Roster lets people read and edit their contact list (RFC 6121 §2), by
-// versions. Subscriptions change by presence only, in package presence.
+// versions: personal items and shared groups put together. Subscriptions change
+// by presence only, in package presence; groups by commands, and what they
+// change in rosters is pushed here, behind the edits and paced.
 func Roster(h *router.Host) router.Module {
+	p := &rosterPusher{host: h, wake: make(chan struct{}, 1), following: make(map[feature.Org]map[*session.Session]*presence.Account)}
+	if h.Rosters != nil {
+		h.Rosters.SetMax(func(org feature.Org) int { return int(h.Board.Dial("roster.max").Int(org)) })
+		h.Rosters.Groups.OnChange(func(c roster.GroupChange) { p.changed(c.Org) })
+		h.Rosters.Groups.OnOnline(p.changed)
+	}
 	return router.Module{
 		Name:   "roster",
-		Doc:    "RFC 6121 §2: contact lists, with versions (§2.6) and pre-approval (§3.4)",
+		Doc:    "RFC 6121 §2: contact lists and shared groups, with versions (§2.6), pre-approval (§3.4), nested groups (XEP-0083)",
 		Always: true,
-		Levers: []feature.Lever{{
-			Name: "roster.items", Default: 10000, Min: 1, Max: 1000000,
-			Doc: "how many contacts one person may have",
-		}},
+		Levers: []feature.Lever{
+			{Name: "roster.items", Default: 10000, Min: 1, Max: 1000000, Doc: "how many personal contacts one person may have"},
+			{Name: "roster.max", Default: roster.DefaultMax, Min: 1, Max: 1000000,
+				Doc: "how many contacts a roster shows; personal ones first, then groups; who is beyond sends and gets no presence"},
+			{Name: "roster.pushes", Unit: "1/s", Default: 5000, Min: 10, Max: 1000000, Doc: "how many pushes a second edits of groups may make"},
+			{Name: "roster.window", Unit: "ms", Default: 100, Min: 0, Max: 60000,
+				Doc: "how long edits of groups are gathered before rosters are told"},
+		},
 		Disco: []string{nsRoster},
 		Features: func(x *stanza.XML, _ feature.Org, signedIn bool) {
 			if signedIn {
 				x.Empty("ver", "xmlns", nsRosterVersions).Empty("sub", "xmlns", nsPreApproval)
 			}
 		},
+		Unbound: p.forget,
+		Run:     p.run,
 		IQ: []router.IQ{
 			{
 				Type: stanza.Get, NS: nsRoster, Local: "query", To: router.Account,
-				Scoped: true, Absent: true, Func: rosterGet,
+				Scoped: true, Absent: true, Func: func(c *router.Ctx, iq *stanza.Stanza) error { return rosterGet(c, iq, p) },
 			},
 			{
 				Type: stanza.Set, NS: nsRoster, Local: "query", To: router.Account, Absent: true,
@@ -55,95 +73,169 @@ func Roster(h *router.Host) router.Module {
 }
 
 // rosterGet answers with the whole roster, or with nothing and the changes since the
-// version that the client has (RFC 6121 §2.6.3). What changes meanwhile is
-// pushed once more behind the answer, so that the client ends with the latest.
-func rosterGet(c *router.Ctx, iq *stanza.Stanza) error {
+// version that the client has (RFC 6121 §2.6.3).
+func rosterGet(c *router.Ctx, iq *stanza.Stanza, p *rosterPusher) error {
 	if c.Target != c.Account {
 		return stanza.Forbidden("")
 	}
-	ro, err := c.Account.Roster(c.Context)
-	if err != nil {
-		return err
-	}
-	defer c.Rosters.Close(ro)
 	if !c.Session.Scope.IsZero() {
+		ro, err := c.Account.Roster(c.Context)
+		if err != nil {
+			return err
+		}
+		defer c.Rosters.Close(ro)
 		return rosterOfScope(c, iq, ro)
 	}
-	c.Session.Interested.Store(true)
+	var since *roster.Version
 	payload, _ := iq.First()
-	given, asked := payload.Attr("ver")
-	version, err := strconv.ParseUint(given, 10, 64)
-	if !asked || err != nil || version == 0 {
-		version = rosterWhole(c, iq, ro)
-		return rosterCatchUp(c, ro, version)
+	given, _ := payload.Attr("ver")
+	if version, ok := roster.ParseVersion(given); ok && version != (roster.Version{}) {
+		since = &version
 	}
-	changes, full, err := ro.Since(c.Context, version)
-	if err != nil {
-		return err
-	}
-	if full {
-		version = rosterWhole(c, iq, ro)
-		return rosterCatchUp(c, ro, version)
-	}
-	if err := c.Result(iq, nil); err != nil {
-		return err
-	}
-	return rosterCatchUp(c, ro, rosterPush(c, changes, version))
+	p.follow(c)
+	return c.Account.ShowRoster(c.Context, c.Session, since, func(payload []byte) {
+		_ = c.Result(iq, payload) // it is always nil
+	})
 }
 
-// rosterWhole answers with all items and returns their version.
-func rosterWhole(c *router.Ctx, iq *stanza.Stanza, ro *roster.Roster) uint64 {
-	items, version := ro.Items()
-	x := new(stanza.XML)
-	x.Start("query", "xmlns", nsRoster, "ver", strconv.FormatUint(version, 10))
-	for _, it := range items {
-		if it.Listed {
-			(&roster.Change{Item: *it}).AppendXML(x)
+// A rosterPusher tells rosters what edits of groups have changed in them: one
+// goroutine, session after session, so many pushes a second. What a session
+// has not been told is known from its version, so that nothing waits in
+// queues, and several edits make one push per contact.
+type rosterPusher struct {
+	host *router.Host
+	wake chan struct{} // something is dirty
+
+	mu        sync.Mutex
+	following map[feature.Org]map[*session.Session]*presence.Account // who has asked for a roster
+	dirty     map[feature.Org]bool                                   // whose groups have changed
+}
+
+func (p *rosterPusher) follow(c *router.Ctx) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.following[c.Org]
+	if list == nil {
+		list = make(map[*session.Session]*presence.Account)
+		p.following[c.Org] = list
+	}
+	list[c.Session] = c.Account
+}
+
+func (p *rosterPusher) forget(c *router.Ctx) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if delete(p.following[c.Org], c.Session); len(p.following[c.Org]) == 0 {
+		delete(p.following, c.Org)
+	}
+}
+
+// changed notes that groups have changed. It does not wait.
+func (p *rosterPusher) changed(org feature.Org) {
+	p.mu.Lock()
+	if p.dirty == nil {
+		p.dirty = make(map[feature.Org]bool)
+	}
+	p.dirty[org] = true
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take is who has to be looked at, and forgets it.
+func (p *rosterPusher) take() map[*session.Session]*presence.Account {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make(map[*session.Session]*presence.Account)
+	for org := range p.dirty {
+		maps.Copy(list, p.following[org])
+	}
+	p.dirty = nil
+	return list
+}
+
+// run ends with ctx.
+func (p *rosterPusher) run(ctx context.Context) error {
+	window, rate := p.host.Board.Dial("roster.window"), p.host.Board.Dial("roster.pushes")
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		}
+		if !rosterPause(ctx, time.Duration(window.Int(0))*time.Millisecond) {
+			return nil
+		}
+		crowded := make(map[feature.Org]bool)
+		for s, a := range p.take() {
+			if s.Room() != nil {
+				crowded[a.Org] = true
+				continue
+			}
+			if !p.tell(ctx, s, a, rate) {
+				return nil
+			}
+		}
+		for org := range crowded {
+			time.AfterFunc(time.Second, func() { p.changed(org) })
 		}
 	}
-	x.End()
-	_ = c.Result(iq, x.Bytes()) // it is always nil
-	return version
+}
+
+// rosterStep is how many contacts a session is told at once.
+const rosterStep = 100
+
+// tell brings one session up to date; false when ctx has ended. Whose mailbox
+// fills meanwhile is looked at again.
+func (p *rosterPusher) tell(ctx context.Context, s *session.Session, a *presence.Account, rate *feature.Dial) bool {
+	for {
+		began := time.Now()
+		n, more, err := a.FollowGroups(ctx, s, rosterStep)
+		if err != nil && ctx.Err() == nil {
+			p.host.Log.Warn("roster not told of groups", "jid", s.JID.String(), "cause", err)
+		}
+		if n > 0 {
+			due := time.Duration(n) * time.Second / time.Duration(rate.Int(0))
+			if !rosterPause(ctx, due-time.Since(began)) {
+				return false
+			}
+		}
+		if !more || err != nil {
+			return ctx.Err() == nil
+		}
+		if s.Room() != nil {
+			p.changed(a.Org)
+			return true
+		}
+	}
+}
+
+// rosterPause waits; false when ctx has ended.
+func rosterPause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // rosterOfScope shows a session that is for one peer only that peer.
 func rosterOfScope(c *router.Ctx, iq *stanza.Stanza, ro *roster.Roster) error {
 	x := new(stanza.XML)
 	x.Start("query", "xmlns", nsRoster)
-	if it, ok := ro.Get(c.Session.Scope); ok && it.Listed {
-		(&roster.Change{Item: it}).AppendXML(x)
+	if it := ro.View(c.Account.JID).Item(c.Session.Scope); !it.Removed {
+		it.AppendXML(x)
 	}
 	x.End()
 	return c.Result(iq, x.Bytes())
-}
-
-// rosterCatchUp pushes what has changed since version while the client was
-// being answered: a push of another session may have come before the answer.
-func rosterCatchUp(c *router.Ctx, ro *roster.Roster, version uint64) error {
-	for ro.Version() > version {
-		changes, full, err := ro.Since(c.Context, version)
-		if err != nil || full || len(changes) == 0 {
-			return err
-		}
-		version = rosterPush(c, changes, version)
-	}
-	return nil
-}
-
-// rosterPush sends one push per change (RFC 6121 §2.6.3) and returns the last
-// version among them.
-func rosterPush(c *router.Ctx, changes []roster.Change, version uint64) uint64 {
-	for i := range changes {
-		ch := &changes[i]
-		version = max(version, ch.Version)
-		x := new(stanza.XML)
-		x.Start("query", "xmlns", nsRoster, "ver", strconv.FormatUint(ch.Version, 10))
-		ch.AppendXML(x)
-		x.End()
-		c.Send(stanza.Make(stanza.IQ, stanza.Set, c.Account.JID, c.Session.JID,
-			"push-"+strconv.FormatUint(ch.Version, 10), x.Bytes()))
-	}
-	return version
 }
 
 // rosterSet adds, changes or removes one item, RFC 6121 §2.3 to §2.5.
@@ -160,18 +252,12 @@ func rosterSet(c *router.Ctx, iq *stanza.Stanza, limit *feature.Dial) error {
 		return stanza.NotAllowed("nobody is their own contact")
 	}
 	if remove {
-		found, err := c.Directory.Remove(c.Context, c.Account, it.JID)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return stanza.ItemNotFound("")
-		}
-		return c.Result(iq, nil)
+		return rosterRemove(c, iq, it.JID)
 	}
 	if err := rosterRoom(c.Context, c, it.JID, limit.Int(c.Org)); err != nil {
 		return err
 	}
+	it.Groups = c.Account.Strip(it.JID, it.Groups)
 	if _, err := c.Account.EditRoster(c.Context, it.JID, func(now *roster.Item) bool {
 		now.Name, now.Groups, now.Listed = it.Name, it.Groups, true
 		return true
@@ -179,6 +265,22 @@ func rosterSet(c *router.Ctx, iq *stanza.Stanza, limit *feature.Dial) error {
 		return err
 	}
 	return c.Result(iq, nil)
+}
+
+// rosterRemove takes a contact off the list, RFC 6121 §2.5. What a shared
+// group shows stays: the personal item goes, and where there is none the
+// request is refused.
+func rosterRemove(c *router.Ctx, iq *stanza.Stanza, contact jid.JID) error {
+	found, err := c.Directory.Remove(c.Context, c.Account, contact)
+	switch {
+	case err != nil:
+		return err
+	case found:
+		return c.Result(iq, nil)
+	case c.Rosters.Groups.Sees(c.Account.JID, contact):
+		return stanza.NotAllowed("a group of your organisation shows this contact: only its administrators can take it away")
+	}
+	return stanza.ItemNotFound("")
 }
 
 // rosterRoom refuses a new contact when there are too many.

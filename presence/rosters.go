@@ -1,0 +1,196 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/session"
+	"github.com/bearhug/bearhug/stanza"
+)
+
+// What clients are told of their rosters: personal items and shared groups put
+// together. Whatever is told to one account's clients is told under
+// Account.edits, so that it comes in the order of its versions, and the answer
+// to a roster get too.
+
+// EditRoster changes the item of one contact, on disk first, and pushes the
+// change to the interested resources (RFC 6121 §2.1.6).
+func (a *Account) EditRoster(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (changed bool, err error) {
+	a.edits.Lock()
+	defer a.edits.Unlock()
+	change, err := a.edit(ctx, contact, edit)
+	if change != nil {
+		a.push(change)
+	}
+	return change != nil, err
+}
+
+// edit is EditRoster without the push; nil means that nothing changed. The
+// change has what groups add to the item. The caller holds a.edits.
+func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (*roster.Change, error) {
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open roster of %s: %w", a.JID, err)
+	}
+	defer a.directory.rosters.Close(ro)
+	defer a.keep(ro)
+	var before roster.Item
+	change, changed, err := ro.Update(ctx, contact, func(it *roster.Item) bool {
+		before = *it
+		return edit(it)
+	})
+	if err != nil || !changed {
+		return nil, err
+	}
+	a.version.Store(change.Version)
+	hidden := change.Removed && !before.Listed || before.LooksLike(&change.Item)
+	shown := ro.View(a.JID).Item(contact)
+	shown.Version, shown.Hidden = change.Version, hidden
+	return &shown, nil
+}
+
+// Knows reports whether the contact stands on the account's roster.
+func (a *Account) Knows(ctx context.Context, contact jid.JID) (bool, error) {
+	if a.directory.rosters.Groups.Sees(a.JID, contact.Bare()) {
+		return true, nil
+	}
+	if a.version.Load() == 0 {
+		return false, nil
+	}
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer a.directory.rosters.Close(ro)
+	it, ok := ro.Get(contact)
+	return ok && it.Listed, nil
+}
+
+// push tells interested resources of a change, RFC 6121 §2.1.6.
+func (a *Account) push(c *roster.Change) {
+	if c.Hidden {
+		return
+	}
+	for _, r := range a.Resources() {
+		if r.Session.Interested.Load() {
+			version := r.follower.Told()
+			version.Personal = c.Version
+			a.pushTo(r.Session, c, version)
+		}
+	}
+}
+
+// pushTo sends one push.
+func (a *Account) pushTo(s *session.Session, c *roster.Change, version roster.Version) {
+	ver := version.String()
+	x := new(stanza.XML)
+	x.Start("query", "xmlns", "jabber:iq:roster", "ver", ver)
+	c.AppendXML(x)
+	x.End()
+	a.pushes++
+	w := stanza.Make(stanza.IQ, stanza.Set, a.JID, s.JID, fmt.Sprintf("push-%s-%d", ver, a.pushes), x.Bytes())
+	w.Number = a.directory.rosterNumber(a.Org)
+	s.Send(w)
+}
+
+// ShowRoster answers a client that asks for its roster (RFC 6121 §2.1.3 and
+// §2.6): with all items, or with nothing, and pushes of what it has missed
+// since the version that it has, if it has one. From then on it is told of
+// changes.
+func (a *Account) ShowRoster(ctx context.Context, s *session.Session, since *roster.Version, answer func(payload []byte)) error {
+	a.edits.Lock()
+	defer a.edits.Unlock()
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.directory.rosters.Close(ro)
+	r := a.find(s)
+	if r == nil {
+		return nil // it has ended
+	}
+	defer a.keep(ro)
+	s.Interested.Store(true)
+	if since != nil {
+		told, err := a.showMissed(ctx, ro, r, *since, answer)
+		if told || err != nil {
+			return err
+		}
+	}
+	items, version := r.follower.Whole(a.JID, ro)
+	x := new(stanza.XML)
+	x.Start("query", "xmlns", "jabber:iq:roster", "ver", version.String())
+	for i := range items {
+		items[i].AppendXML(x)
+	}
+	answer(x.End().Bytes())
+	return nil
+}
+
+// showMissed answers a client that has a version; false when it needs the
+// whole roster.
+func (a *Account) showMissed(ctx context.Context, ro *roster.Roster, r *Resource, since roster.Version, answer func([]byte)) (bool, error) {
+	changes, full, err := ro.Since(ctx, since.Personal)
+	if err != nil || full {
+		return false, err
+	}
+	personal := make([]jid.JID, len(changes))
+	for i := range changes {
+		personal[i] = changes[i].Item.JID
+	}
+	items, version, full := r.follower.Return(a.JID, ro, since, personal)
+	if full {
+		return false, nil
+	}
+	answer(nil)
+	a.pushAll(r, items, since, version)
+	return true, nil
+}
+
+// pushAll sends several pushes. Only the last one brings the client to the new
+// version: one that is cut off in between comes back with the old.
+func (a *Account) pushAll(r *Resource, items []roster.Change, before, after roster.Version) {
+	for i := range items {
+		version := before
+		if i == len(items)-1 {
+			version = after
+		}
+		a.pushTo(r.Session, &items[i], version)
+	}
+}
+
+// FollowGroups tells a session what groups have changed in its roster since it
+// was last told, at most so many contacts, and whether there is more to tell.
+func (a *Account) FollowGroups(ctx context.Context, s *session.Session, most int) (told int, more bool, err error) {
+	a.edits.Lock()
+	defer a.edits.Unlock()
+	r := a.find(s)
+	if r == nil || !s.Interested.Load() || !a.directory.rosters.Groups.Behind(a.JID, r.follower.Told()) {
+		return 0, false, nil
+	}
+	ro, err := a.Roster(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	defer a.directory.rosters.Close(ro)
+	before := r.follower.Told()
+	before.Personal = ro.Version()
+	items, more := r.follower.Next(a.JID, ro, most)
+	after := before
+	if !more {
+		after = r.follower.Told()
+		after.Personal = before.Personal
+	}
+	a.pushAll(r, items, before, after)
+	return len(items), more, nil
+}
+
+// Strip takes out of the roster groups that a client sends those that shared
+// groups give the contact: clients send back all that they were shown.
+func (a *Account) Strip(contact jid.JID, groups []string) []string {
+	shared := a.directory.rosters.Groups.Labels(a.JID, contact)
+	return slices.DeleteFunc(groups, func(g string) bool { return slices.Contains(shared, g) })
+}
