@@ -43,8 +43,10 @@ type keyring struct {
 // anything.
 type KeyShape struct{ Iterations, Salt int } // Salt in bytes
 
-// sampleSize is how many accounts are looked at to know how keys look.
-const sampleSize = 1000
+const (
+	sampleSize = 1000 // accounts that are looked at to know how keys look
+	maxShapes  = 16   // that are told apart, for each sign-in goes through them
+)
 
 func (b *keyBook) ring(org feature.Org) *keyring {
 	if b.orgs == nil {
@@ -177,8 +179,9 @@ func (s *Store) drawShapes(ctx context.Context, org feature.Org, now time.Time) 
 		keys, err := parseKeys(r.Bytes(0))
 		for _, key := range keys {
 			for i, m := range mechanisms {
-				if key.Mechanism == m {
-					shapes[i][KeyShape{key.Iterations, len(key.Salt)}]++
+				shape := KeyShape{key.Iterations, len(key.Salt)}
+				if key.Mechanism == m && (shapes[i][shape] > 0 || len(shapes[i]) < maxShapes) {
+					shapes[i][shape]++
 				}
 			}
 		}

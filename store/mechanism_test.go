@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -130,6 +131,18 @@ func TestKeyShapes(t *testing.T) {
 		}
 		if got := s.KeyShapes(other, "SCRAM-SHA-1"); len(got) != 0 {
 			t.Errorf("other organisation: %v", got)
+		}
+		wild := mustOrg(t, s, "example.com")
+		for i := range 20 {
+			if _, err := s.CreateAccount(ctx, wild, fmt.Sprint("a", i), []store.Key{key("SCRAM-SHA-1", 1000+i, "salt")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Mechanisms(ctx, wild); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.KeyShapes(wild, "SCRAM-SHA-1"); len(got) != 16 {
+			t.Errorf("%d shapes are told apart", len(got))
 		}
 	})
 }
