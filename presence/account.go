@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,7 +11,6 @@ import (
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/session"
-	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 )
 
@@ -39,7 +37,8 @@ type Account struct {
 	loaded atomic.Bool
 	signIn atomic.Pointer[credentials] // what the last sign-in read
 
-	edits sync.Mutex // held from a change of the roster to its push: pushes come in order
+	edits  sync.Mutex // held from a change of the roster to its push: pushes come in order
+	pushes uint64     // sent so far, for their ids; guarded by edits
 
 	// Guarded by board.mu.
 	roster  *roster.Roster // open while a resource is bound and it was needed
@@ -53,6 +52,8 @@ type Account struct {
 // A Resource is a bound session. Its fields are guarded by board.mu.
 type Resource struct {
 	Session *session.Session
+
+	follower roster.Follower // what its client has been told of groups; guarded by Account.edits
 
 	entry    *entry               // while it is available
 	viewer   *viewer              // the same
@@ -137,73 +138,6 @@ func (a *Account) keep(ro *roster.Roster) {
 	defer a.board.mu.Unlock()
 	if a.roster == nil && len(a.Resources()) > 0 {
 		a.roster = ro.Hold()
-	}
-}
-
-// EditRoster changes the item of one contact, on disk first, and pushes the
-// change to the interested resources (RFC 6121 §2.1.6).
-func (a *Account) EditRoster(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (changed bool, err error) {
-	a.edits.Lock()
-	defer a.edits.Unlock()
-	change, err := a.edit(ctx, contact, edit)
-	if change != nil {
-		a.push(change)
-	}
-	return change != nil, err
-}
-
-// edit is EditRoster without the push; nil means that nothing changed. The
-// caller holds a.edits.
-func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (*roster.Change, error) {
-	ro, err := a.Roster(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open roster of %s: %w", a.JID, err)
-	}
-	defer a.directory.rosters.Close(ro)
-	defer a.keep(ro)
-	var before roster.Item
-	change, changed, err := ro.Update(ctx, contact, func(it *roster.Item) bool {
-		before = *it
-		return edit(it)
-	})
-	if err != nil || !changed {
-		return nil, err
-	}
-	a.version.Store(change.Version)
-	change.Hidden = change.Removed && !before.Listed || before.LooksLike(&change.Item)
-	return &change, nil
-}
-
-// Knows reports whether the contact stands on the account's roster.
-func (a *Account) Knows(ctx context.Context, contact jid.JID) (bool, error) {
-	if a.version.Load() == 0 {
-		return false, nil
-	}
-	ro, err := a.Roster(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer a.directory.rosters.Close(ro)
-	it, ok := ro.Get(contact)
-	return ok && it.Listed, nil
-}
-
-// push tells interested resources of a change, RFC 6121 §2.1.6.
-func (a *Account) push(c *roster.Change) {
-	if c.Hidden {
-		return
-	}
-	for _, r := range a.Resources() {
-		if !r.Session.Interested.Load() {
-			continue
-		}
-		x := new(stanza.XML)
-		x.Start("query", "xmlns", "jabber:iq:roster", "ver", fmt.Sprint(c.Version))
-		c.AppendXML(x)
-		x.End()
-		w := stanza.Make(stanza.IQ, stanza.Set, a.JID, r.Session.JID, fmt.Sprintf("push-%d", c.Version), x.Bytes())
-		w.Number = a.directory.rosterNumber(a.Org)
-		r.Session.Send(w)
 	}
 }
 
