@@ -88,7 +88,7 @@ var errPartial = errors.New("part of the batch is stored already")
 // AppendBatch makes a batch durable: nil means that it is on disk. After any
 // error the same batch is handed in again, and what an earlier attempt had
 // stored after all (db.ErrInDoubt) is stored once. Cursors are seen at once,
-// and on SQLite persisted behind. The batch is not kept.
+// and on SQLite written soon after. The batch is not kept.
 func (s *Store) AppendBatch(ctx context.Context, b *Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
@@ -199,8 +199,8 @@ func (s *Store) missing(ctx context.Context, messages []Message) ([]Message, err
 }
 
 // SaveCursors moves cursors; they never move back. Reads see it at once. On
-// SQLite the rows follow behind: a crash may move a cursor back by some
-// seconds, so that messages come again, with the same ids.
+// SQLite the rows follow after a lull of 50 ms to 1 s: a crash may move a cursor
+// back by as much, so that messages come again, with the same ids.
 func (s *Store) SaveCursors(ctx context.Context, cursors []Cursor) error {
 	if len(cursors) == 0 {
 		return nil
