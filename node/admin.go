@@ -13,6 +13,7 @@ import (
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/sasl"
 	"github.com/bearhug/bearhug/store"
 )
@@ -32,6 +33,7 @@ type admin struct {
 	config *Config
 	store  *store.Store
 	log    *slog.Logger
+	groups *roster.Groups // nil until they are needed when no server runs
 
 	orgAdded       func(ctx context.Context, domain string)
 	accountChanged func(ctx context.Context, who jid.JID, gone bool)
@@ -48,6 +50,7 @@ func (a *admin) register(c *ops.Control) {
 	c.Handle("user.import", a.importUsers)
 	c.Handle("user.token", a.mintToken)
 	c.Handle("backup", a.backup)
+	a.registerGroups(c)
 }
 
 // Organisation is one line of org.ls.

@@ -90,8 +90,12 @@ func (n *Node) startRouter(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read secret: %w", err)
 	}
+	rosters := roster.New(n.Store)
+	if err := rosters.Groups.Load(ctx); err != nil {
+		return fmt.Errorf("read groups: %w", err)
+	}
 	host := &router.Host{
-		Rosters: roster.New(n.Store), Store: n.Store, Board: n.Board, Log: n.Log,
+		Rosters: rosters, Store: n.Store, Board: n.Board, Log: n.Log,
 		Version: n.Version, Started: time.Now(), Contacts: n.Config.Contact.Addresses(),
 		Limits:   router.Limits{MaxBytes: n.Config.C2S.StanzaBytes, FirstBytes: n.Config.C2S.UnauthenticatedBytes},
 		TokenKey: token,

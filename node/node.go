@@ -169,7 +169,7 @@ func (n *Node) loadDomains(ctx context.Context) error {
 // admin are the operations on this running node.
 func (n *Node) admin() *admin {
 	return &admin{
-		config: n.Config, store: n.Store, log: n.Log,
+		config: n.Config, store: n.Store, log: n.Log, groups: n.chat.router.Rosters.Groups,
 		orgAdded: func(ctx context.Context, domain string) {
 			if err := n.loadDomains(ctx); err != nil {
 				n.Log.Error("new organisation has no certificate yet", "domain", domain, "err", err)

@@ -48,6 +48,7 @@ type commandLine struct {
 	Demo     demoCmd    `cmd:"" help:"Show a server with a living organisation of 60 people."`
 	Org      orgCmd     `cmd:"" help:"Organisations: one per XMPP domain."`
 	User     userCmd    `cmd:"" help:"Accounts."`
+	Group    groupCmd   `cmd:"" help:"Shared groups: who sees whom."`
 	Lever    leverCmd   `cmd:"" help:"Levers: turn what the server does up and down while it runs."`
 	Top      topCmd     `cmd:"" help:"Show what each feature costs now, and how that grows."`
 	Backup   backupCmd  `cmd:"" help:"Copy the SQLite database, also while the server runs."`
