@@ -15,7 +15,7 @@ modules_enabled = {
 	{{if .Groups}}"groups";{{end}}
 	{{if .Archive}}"mam";{{end}}
 }
-modules_disabled = { "s2s"; "s2s_auth_certs"; "tls"; "offline" }
+modules_disabled = { "s2s"; "s2s_auth_certs"; "tls"; {{if not .Offline}}"offline"{{end}} }
 groups_file = "{{.Dir}}/groups.txt"
 smacks_hibernation_time = 300
 default_archive_policy = true

@@ -245,6 +245,9 @@ func decimal(v float64) string {
 	case v >= 10:
 		return fmt.Sprintf("%.1f", v)
 	}
+	if v > -0.01 && v < 0.01 {
+		return fmt.Sprintf("%.4f", v)
+	}
 	return fmt.Sprintf("%.2f", v)
 }
 

@@ -198,7 +198,7 @@ func (s *server) fill(name, text string) error {
 	}
 	data := map[string]any{
 		"Dir": s.dir, "Domain": domain, "Port": s.port, "Database": 0,
-		"Groups": s.w.group > 0, "Archive": s.w.archive,
+		"Groups": s.w.group > 0, "Archive": s.w.archive, "Offline": s.w.offline,
 	}
 	if s.database != nil {
 		data["Database"] = s.database.Port

@@ -13,6 +13,7 @@ type world struct {
 	contacts int // each has so many, all mutual, in a personal roster
 	group    int // size of the shared groups everyone is in; 0: none
 	archive  bool
+	offline  bool // messages wait for who is away
 }
 
 // work is something that servers do.
@@ -39,32 +40,32 @@ var works = []*work{
 	{
 		name: "signin", doc: "people sign in, 64 at a time, and stay: rate, memory", servers: everyone,
 		sizes: []int{10_000}, quick: []int{1_000},
-		world: func(n int) world { return world{people: n} }, do: signIn,
+		world: func(n int) world { return world{people: n, offline: true} }, do: signIn,
 	},
 	{
 		name: "chat", doc: "100 pairs write to each other, no archive", servers: databases,
 		sizes: []int{200}, quick: []int{200},
-		world: func(n int) world { return world{people: n} }, do: chat,
+		world: func(n int) world { return world{people: n, offline: true} }, do: chat,
 	},
 	{
 		name: "archive", doc: "the same, everything archived", servers: everyone,
 		sizes: []int{200}, quick: []int{200},
-		world: func(n int) world { return world{people: n, archive: true} }, do: chat,
+		world: func(n int) world { return world{people: n, archive: true, offline: true} }, do: chat,
 	},
 	{
 		name: "return", doc: "everybody is cut off and comes back at once; rosters of 10", servers: databases,
 		sizes: []int{2_000, 10_000}, quick: []int{500},
-		world: func(n int) world { return world{people: n, others: 2, contacts: 10, archive: true} }, do: comeBack,
+		world: func(n int) world { return world{people: n, others: 2, contacts: 10, archive: true, offline: true} }, do: comeBack,
 	},
 	{
 		name: "resume", doc: "the same by resumption (XEP-0198)", servers: databases,
 		sizes: []int{2_000, 10_000}, quick: []int{500},
-		world: func(n int) world { return world{people: n, others: 2, contacts: 10, archive: true} }, do: resume,
+		world: func(n int) world { return world{people: n, others: 2, contacts: 10, archive: true, offline: true} }, do: resume,
 	},
 	{
 		name: "return-groups", doc: "the same with a new sign-in, in shared groups of 50", servers: databases,
 		sizes: []int{2_000, 10_000}, quick: []int{500}, needsGroups: true,
-		world: func(n int) world { return world{people: n, others: 2, group: groupSize, archive: true} }, do: comeBack,
+		world: func(n int) world { return world{people: n, others: 2, group: groupSize, archive: true, offline: true} }, do: comeBack,
 	},
 	{
 		name: "storm", doc: "everybody of one shared group connects at once, then changes the show", servers: databases,
