@@ -80,8 +80,8 @@ func (a *Account) Write(ns int64) {
 // declare adds the feature "ledger" and its dials.
 func (l *Ledger) declare() {
 	_, err := l.board.DeclareAlways("ledger", "what each feature costs: measuring and the rows of its history",
-		Lever{Name: "ledger.sample", Default: 64, Min: 0, Max: 1 << 16, Reach: ServerOnly,
-			Doc: "at most so many spans of work share one reading of the processor's clock; 0: none is measured"},
+		Lever{Name: "ledger.sample", Default: 1024, Min: 0, Max: 1 << 16, Reach: ServerOnly,
+			Doc: "how many spans of work share one measurement of their time at most, when there are very many; 0: none is measured"},
 		Lever{Name: "ledger.every", Unit: "s", Default: 60, Min: 1, Max: 3600, Reach: ServerOnly,
 			Doc: "how far apart the rows of the history are; dense ones tell sooner how costs grow"},
 		Lever{Name: "ledger.keep", Unit: "days", Default: 35, Min: 1, Max: 3650, Reach: ServerOnly,

@@ -17,7 +17,7 @@ const (
 	// window is how long measurements are counted before the rate is looked
 	// at again, and enough is how many of them in it are more than needed.
 	window = 100 * time.Millisecond
-	enough = 100
+	enough = 100 // a thousand a second: less than a percent of a processor
 	// pinned is how many spans may be measured at a time: each holds a thread,
 	// also while it waits.
 	pinned = 128
@@ -70,7 +70,9 @@ func (sp *Span) start(l *Ledger, weight int64) {
 	}
 	sp.ledger, sp.weight = l, weight
 	runtime.LockOSThread() // the clock belongs to the thread
+	before := threadTime()
 	sp.last = max(threadTime(), 1)
+	l.sampler.reading(sp.last - before)
 }
 
 // Measured reports whether Take will return a time. The work of sharing out
@@ -96,13 +98,14 @@ func (sp *Span) To(a *Account) (before *Account) {
 
 // Take returns the estimate of what has passed since the last boundary, in
 // nanoseconds, and charges nobody: whoever takes it shares it out. 0 when the
-// span is not measured.
+// span is not measured. It is without what reading the clock takes, on average:
+// of a moment it may be less than nothing, of many it is right.
 func (sp *Span) Take() int64 {
 	if sp == nil || sp.last == 0 {
 		return 0
 	}
 	now := threadTime()
-	ns := max(now-sp.last, 0) * sp.weight
+	ns := (now - sp.last - sp.ledger.sampler.clock.Load()) * sp.weight
 	sp.last = now
 	return ns
 }
@@ -138,6 +141,19 @@ type sampler struct {
 	count atomic.Int32  // measured in this window
 	since atomic.Int64  // its begin, µs
 	open  atomic.Int32  // spans being measured now
+	clock atomic.Int64  // what reading the clock takes, ns
+}
+
+// reading learns what reading the clock takes from two readings in a row. An
+// interruption in between is no reading; a race loses one of many.
+func (s *sampler) reading(ns int64) {
+	switch old := s.clock.Load(); {
+	case ns <= 0:
+	case old == 0:
+		s.clock.Store(ns)
+	case ns < 4*old:
+		s.clock.Store(old + (ns-old)/16)
+	}
 }
 
 // measured counts a measurement and looks at the rate now and then.
