@@ -26,6 +26,7 @@ var chatModules = []func(*router.Host) router.Module{
 	xep.Private,
 	xep.StreamLimits,
 	xep.Register,
+	xep.Search,
 }
 
 // A ModuleDoc is what docs/xeps.md says about a module.

@@ -78,6 +78,9 @@
 // one is stated, for servers send both when they think fit.
 //
 //	Server restarts
+//	Operator runs:                operations of the control socket, one in each line of the block, as OP KEY=VALUE…;
+//	                              a value with commas is a list where the operation wants one; "! " before one
+//	                              that must be refused
 //
 // "Receives nothing" never waits for a clock. First everybody who is bound sends a headline to their own full JID
 // and takes it back: a server keeps the order of what one stream sent, so by then all their stanzas have

@@ -340,6 +340,20 @@ func (p *parser) statement(l string, n int) (Step, error) {
 		st.Verb = ServerRestarts
 		return st, nil
 	}
+	if l == "Operator runs:" {
+		lines, _ := p.block()
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); line != "" {
+				st.Orders = append(st.Orders, line)
+			}
+		}
+		if len(st.Orders) == 0 {
+			return st, p.fail(n, "%q needs a block of indented lines", l)
+		}
+		p.s.operate = true
+		st.Verb = OperatorRuns
+		return st, nil
+	}
 	if st.Person = p.s.Person(name); st.Person == nil {
 		return st, p.fail(n, "nobody is called %q", name)
 	}

@@ -13,12 +13,42 @@ import (
 	"github.com/bearhug/bearhug/stanza"
 )
 
+// operate has an operator do things, one after the other.
+func (p *player) operate(ctx context.Context, st *Step) error {
+	for _, line := range st.Orders {
+		order, err := p.v.expand(line, func(s string) string { return s })
+		if err != nil {
+			return err
+		}
+		order, refused := strings.CutPrefix(order, "! ")
+		words := strings.Fields(order)
+		args := make(map[string]string, len(words))
+		for _, w := range words[1:] {
+			key, value, ok := strings.Cut(w, "=")
+			if !ok {
+				return fmt.Errorf("%s: want KEY=VALUE, not %q", words[0], w)
+			}
+			args[key] = value
+		}
+		switch err := p.t.Operate(ctx, words[0], args); {
+		case err != nil && !refused:
+			return fmt.Errorf("%s: %w", order, err)
+		case err == nil && refused:
+			return fmt.Errorf("%s: it was done, and should have been refused", order)
+		}
+	}
+	return nil
+}
+
 // do performs one statement.
 func (p *player) do(ctx context.Context, st *Step) error {
 	ctx, cancel := p.patience(ctx)
 	defer cancel()
 	if st.Verb == ServerRestarts {
 		return p.t.Restart(ctx)
+	}
+	if st.Verb == OperatorRuns {
+		return p.operate(ctx, st)
 	}
 	a := p.cast[st.Person]
 	switch st.Verb {

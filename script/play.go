@@ -31,8 +31,10 @@ type Target struct {
 	// with tokens are not played.
 	Token func(ctx context.Context, account, peer jid.JID) (string, error)
 
-	Restart  func(ctx context.Context) error // nil: scripts that restart the server are not played
-	Patience time.Duration                   // how long something expected may take; 0 is 30 s
+	Restart func(ctx context.Context) error // nil: scripts that restart the server are not played
+	// Operate does what an operator can do. nil: scripts with an operator are not played.
+	Operate  func(ctx context.Context, op string, args map[string]string) error
+	Patience time.Duration // how long something expected may take; 0 is 30 s
 }
 
 // ErrCannotPlay is returned when the target lacks what a script needs.
@@ -137,6 +139,9 @@ func (p *player) leave() {
 func (p *player) possible() error {
 	if p.s.restart && p.t.Restart == nil {
 		return fmt.Errorf("%w: the server restarts", ErrCannotPlay)
+	}
+	if p.s.operate && p.t.Operate == nil {
+		return fmt.Errorf("%w: it has no operator", ErrCannotPlay)
 	}
 	for _, q := range p.s.People {
 		if _, err := p.server(q); err != nil {

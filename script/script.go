@@ -15,6 +15,7 @@ type Script struct {
 	People  []*Person
 	Steps   []Step
 	restart bool
+	operate bool // an operator runs something
 }
 
 // An Option is one key and value of a header.
@@ -87,6 +88,7 @@ const (
 	Resumes
 	Notes
 	ServerRestarts
+	OperatorRuns
 )
 
 // A Step is one statement of a play.
@@ -97,6 +99,7 @@ type Step struct {
 	Arg    string     // condition, priority or variable
 	Blocks []*Element // XML of sends, receives, is offered
 	Bytes  []byte     // of sends bytes
+	Orders []string   // of the operator
 	Text   string     // the statement as it stands
 }
 

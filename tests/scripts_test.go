@@ -180,7 +180,7 @@ func (h *house) open(r *room, n int, s *script.Script) error {
 		WSS: "wss://" + r.addr("http-tls") + "/xmpp-websocket",
 		// Certificates are self-signed here; that they fit the domain is tested in package node.
 		Trust: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // loopback, self-signed
-		Hosts: r.hosts, Create: r.create, Token: r.token,
+		Hosts: r.hosts, Create: r.create, Token: r.token, Operate: r.operate,
 	}
 	if s.Restarts() {
 		r.target.Restart = r.restart
@@ -247,6 +247,21 @@ func (r *room) token(ctx context.Context, account, peer jid.JID) (string, error)
 func (r *room) call(ctx context.Context, req ops.Request) error {
 	var out any
 	return node.Do(ctx, r.cfg, false, req, &out)
+}
+
+// operate does an operation of the control socket.
+func (r *room) operate(ctx context.Context, op string, args map[string]string) error {
+	values := make(map[string]any, len(args))
+	for k, v := range args {
+		values[k] = v
+		switch {
+		case k == "jids":
+			values[k] = strings.Split(v, ",")
+		case v == "true":
+			values[k] = true
+		}
+	}
+	return r.call(ctx, ops.Request{Op: op, Args: values})
 }
 
 // peerTarget is a server that is not ours: one script at a time finds out who misread a standard.

@@ -34,7 +34,7 @@ const (
 func all() []func(*router.Host) router.Module {
 	return []func(*router.Host) router.Module{
 		xep.Blocking, xep.Roster, xep.Disco, xep.Caps, xep.Contact, xep.Ping, xep.Version, xep.Time, xep.LastActivity,
-		xep.Carbons, xep.MAM, xep.Prefs, xep.Offline, xep.VCard, xep.Private, xep.StreamLimits, xep.Register,
+		xep.Carbons, xep.MAM, xep.Prefs, xep.Offline, xep.VCard, xep.Private, xep.StreamLimits, xep.Register, xep.Search,
 	}
 }
 
