@@ -59,7 +59,7 @@ var backColumns = []column{
 
 var stormColumns = []column{
 	{"complete s", "complete, s"}, {"signed in s", "signed in, s"}, {"CPU a presence µs", "CPU a presence, µs"}, {"SQL", "SQL"},
-	{"SQL without sign-ins", "SQL for presence"}, {"MB", "MB received"}, {"sent for one", "presences sent for one"}, {"most attempts", "most attempts"},
+	{"SQL without sign-ins", "SQL for presence"}, {"of presence by Bearhug's ledger", "SQL of the feature presence"}, {"MB", "MB received"}, {"sent for one", "presences sent for one"}, {"most attempts", "most attempts"},
 	{"flap s", "flap, s"}, {"flap: CPU a presence µs", "flap, CPU a presence, µs"}, {"flap: SQL", "flap, SQL"}, {"flap: bytes a presence", "flap, bytes a presence"},
 	{"RSS after MB", "RSS after, MB"},
 	{"with `ver`: complete s", "complete, s with ver"}, {"CPU a presence µs", "CPU a presence, µs with ver"}, {"SQL", "SQL with ver"}, {"MB", "MB received with ver"},

@@ -126,6 +126,12 @@ func (s *server) connect(g *rehearse.Gathering, how string, base consumed, res *
 		res.Figures["SQL"+how] = u.sql
 		res.Figures["SQL for presence"+how] = u.sql - base.sql
 	}
+	if s.ops > 0 {
+		res.Figures["SQL of the feature presence"+how] = u.own["presence"]
+	}
+	for feature, count := range u.own {
+		res.Figures["SQL of the feature "+feature+how] = count
+	}
 	res.Figures["MB received"+how] = float64(m.Bytes) / (1 << 20)
 	if err == nil && !m.Complete() {
 		err = fmt.Errorf("not complete in %v: %.1f %% seen; %s", s.b.patience, res.Figures["seen, %"+how], g.Missing())
