@@ -53,7 +53,7 @@ func (v *versions) poll(ctx context.Context) error {
 		if v.seen[key] == version {
 			continue
 		}
-		if e := v.reload(ctx, key); e != nil {
+		if e := v.reload(ctx, key, version); e != nil {
 			err = e
 			continue
 		}
@@ -63,12 +63,17 @@ func (v *versions) poll(ctx context.Context) error {
 }
 
 // reload reads one thing again.
-func (v *versions) reload(ctx context.Context, key store.VersionKey) error {
+func (v *versions) reload(ctx context.Context, key store.VersionKey, version uint64) error {
 	switch key.What {
 	case store.VersionLevers:
 		return v.node.applyLevers(ctx)
 	case store.VersionAccounts:
 		v.node.Store.AccountsChanged(key.Org)
+	case store.VersionGroups:
+		groups := v.node.chat.router.Rosters.Groups
+		if groups.Version(key.Org) < version { // else this process has edited them
+			return groups.Refresh(ctx, key.Org)
+		}
 	}
 	return nil // a newer version's rows are left alone
 }

@@ -238,7 +238,7 @@ func (b *board) wire(v *viewer, at *attachment, s *slot) *stanza.Wire {
 		if v.sees(e.account) {
 			return nil
 		}
-	} else if v.elsewhere(at, e.account) {
+	} else if v.elsewhere(at, e) {
 		return nil
 	}
 	switch v.level(at) {
@@ -274,7 +274,8 @@ func (v *viewer) maySee(e *entry) bool {
 
 // elsewhere reports whether another attachment tells of the account instead:
 // one of a fuller level, or the first of the same, groups before persons.
-func (v *viewer) elsewhere(at *attachment, a *Account) bool {
+func (v *viewer) elsewhere(at *attachment, e *entry) bool {
+	a := e.account
 	if len(a.places) < 2 {
 		return false
 	}
@@ -285,11 +286,37 @@ func (v *viewer) elsewhere(at *attachment, a *Account) bool {
 			continue
 		}
 		wins := other.level < level || earlier && other.level == level
-		if wins && !other.leaving && slices.Contains(a.places, other.audience) {
+		if wins && !other.leaving && slices.Contains(a.places, other.audience) && other.tells(e) {
 			return true
 		}
 	}
-	return at.audience.account == nil && v.personal < level && v.person(a) != nil
+	if at.audience.account != nil || v.personal >= level {
+		return false
+	}
+	other := v.person(a)
+	return other != nil && other.tells(e)
+}
+
+// tells reports whether what becomes of an entry is told by an attachment in
+// whose audience its account is: that an entry is gone, only if it was told to
+// be there.
+func (at *attachment) tells(e *entry) bool {
+	if e.wire != nil {
+		return true
+	}
+	p := e.place(at.audience)
+	return p != nil && p.since <= max(at.seen, at.told)
+}
+
+// told reports whether an attachment that stays tells what becomes of an entry.
+func (v *viewer) told(e *entry) bool {
+	for _, at := range v.groups {
+		if !at.leaving && slices.Contains(e.account.places, at.audience) && at.tells(e) {
+			return true
+		}
+	}
+	at := v.person(e.account)
+	return at != nil && at.tells(e)
 }
 
 // person finds the attachment of a personal contact.
@@ -330,7 +357,7 @@ func (b *board) takeBack(v *viewer, at *attachment, out *batch) {
 	p := part{at: at, from: len(out.wires), reached: b.version}
 	for i := at.audience.after(at.done); i < len(log) && known > 0; i++ {
 		s := &log[i]
-		if e := s.entry; e == nil || !s.was(known) || e.account == v.account || v.sees(e.account) || !v.maySee(e) {
+		if e := s.entry; e == nil || !s.was(known) || e.account == v.account || v.told(e) || !v.maySee(e) {
 			continue
 		}
 		if out.full() {
