@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/node"
+)
+
+func TestPrintTop(t *testing.T) {
+	half, four := 0.5, 4.0
+	top := node.Top{At: time.Date(2026, 3, 2, 10, 0, 0, 0, time.Local), Seconds: 10, Online: 2000, CPU: 80, Named: 72, Rows: []node.TopRow{
+		{Feature: "presence", CPU: 61.5, PerThousand: 307.5, Calls: 33, BytesOut: 12345678, HourAgo: &four, WeekAgo: &half,
+			Growth: &feature.Growth{Exponent: 1.98, Low: 1.9, High: 2.06, Points: 20}, Lever: "presence visible", Saves: 88},
+		{Feature: "archive", CPU: 10.5, PerThousand: 52.5, SQL: 200, RowsRate: 9999, Wait: 0.25},
+		{Feature: "runtime", CPU: 8},
+	}}
+	var b strings.Builder
+	if err := printTop(&b, &top); err != nil {
+		t.Fatal(err)
+	}
+	want := `2026-03-02 10:00:00  2000 online  CPU 80.0% of a processor, 90% of it named  average of 10 s
+
+   FEATURE  CPU %  ms/1000  CALLS/s  SQL/s  ROWS/s  IN B/s  OUT B/s  WAIT ms/s  1 h AGO  7 d AGO     GROWS AS                       LEVER
+  presence  61.50      308       33      -       -       -      12M          -    x4.00    x0.50  n^1.98±0.08  presence visible saves 88%
+   archive  10.50       52        -    200    9999       -        -       0.25        ?        ?      unknown                           -
+   runtime   8.00        -        -      -       -       -        -          -        ?        ?      unknown                           -
+`
+	if got := b.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := fit("one line\ntwo lines\nthree", 5, 3); got != "one l\x1b[K\r\ntwo l\x1b[K\r\n" {
+		t.Errorf("%q", got)
+	}
+}
