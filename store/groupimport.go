@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,12 +16,33 @@ type GroupJoin struct {
 	Account AccountID
 }
 
+// ErrImporting means that memberships of the organisation are being imported
+// already, or were by a process that died within the last hour.
+var ErrImporting = errors.New("memberships of this organisation are being imported already: wait until that is done; an import that was cut short is taken back at the next start, or after an hour")
+
 // StageJoins writes memberships, invisible, in short transactions. It returns
 // the run's number also with an error, so that UnstageJoins can take it back.
-// Memberships that are there already stay as they are. progress may be nil.
+// Memberships that are there already stay as they are. One import at a time:
+// ErrImporting. progress may be nil.
 func (s *Store) StageJoins(ctx context.Context, org feature.Org, at uint64, joins []GroupJoin, progress func(done, total int)) (run int64, err error) {
+	if err := s.dropJoins(ctx, time.Now().Add(-staleAfter)); err != nil {
+		return 0, fmt.Errorf("stage memberships: %w", err)
+	}
 	run = int64(s.ids.next())
 	if err := s.db.WriteBehind(ctx, org, func(tx *db.Tx) error {
+		if err := lock(tx, "groups"); err != nil {
+			return err
+		}
+		busy := false
+		if err := tx.Query("group-run-open", func(*db.Row) error {
+			busy = true
+			return nil
+		}, org); err != nil {
+			return err
+		}
+		if busy {
+			return ErrImporting
+		}
 		_, err := tx.Exec("group-run-insert", run, org, time.Now())
 		return err
 	}); err != nil {
