@@ -36,6 +36,7 @@ func TestVersionsOfTwoNodes(t *testing.T) {
 	defer stop(t, a)
 	do(t, one, "org.add", node.Organisation{Domain: "a.example"}, nil)
 	do(t, one, "user.add", node.User{JID: "anna@a.example", Password: "x"}, nil)
+	do(t, one, "group.add", node.Group{Group: "team@a.example"}, nil)
 	org, ok := orgOf(t, a, "a.example")
 	if !ok {
 		t.Fatal("no organisation")
@@ -59,6 +60,17 @@ func TestVersionsOfTwoNodes(t *testing.T) {
 		t.Fatal(version, err)
 	}
 	eventually(t, "the reset of a lever", func() bool { return carbons(b, org) })
+
+	members := func() int {
+		var info node.GroupInfo
+		do(t, two, "group.info", node.Group{Group: "team@a.example"}, &info)
+		return info.Members
+	}
+	if members() != 0 {
+		t.Fatal("the group has members")
+	}
+	do(t, one, "group.join", node.GroupPeople{Group: "team@a.example", JIDs: []string{"anna@a.example"}}, nil)
+	eventually(t, "a member of a group", func() bool { return members() == 1 })
 
 	before := b.Store.SignInVersion()
 	if err := a.Store.SetDisabled(ctx, org, "anna", true); err != nil {
