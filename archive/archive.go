@@ -94,6 +94,7 @@ type Archive struct {
 	closed  bool
 	work    chan struct{} // capacity 1: there is something to do
 	done    chan struct{}
+	watch   *time.Timer // calls overdue
 
 	hand   sync.Mutex    // held while messages are handed over, and while ids are given
 	handed atomic.Uint64 // the greatest id handed over; written under hand
@@ -118,6 +119,7 @@ func Open(ctx context.Context, c Config) (*Archive, error) {
 	a.origins.store = c.Store
 	a.cursors = make(map[store.AccountID]store.Cursor)
 	a.lone = time.NewTimer(cursorWait)
+	a.watch = time.AfterFunc(time.Hour, a.overdue) // set by each commit
 	go a.write()
 	return a, nil
 }

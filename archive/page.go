@@ -211,19 +211,21 @@ func passed(cursor, reached stanza.ArchiveID) stanza.ArchiveID {
 	return stanza.ArchiveID{}
 }
 
-// Cursor is the last message that is known to have reached the owner.
+// Cursor is the last message that is known to have reached the owner: the
+// greatest that anybody knows of, for a cursor that is moved back stays.
 func (a *Archive) Cursor(ctx context.Context, org feature.Org, owner store.AccountID) (stanza.ArchiveID, error) {
 	a.mu.Lock()
-	c, ok := a.cursors[owner]
-	if !ok {
-		c, ok = a.saving[owner]
+	last := a.cursors[owner].ID
+	if id := a.saving[owner].ID; last.Compare(id) < 0 {
+		last = id
 	}
 	a.mu.Unlock()
-	if ok {
-		return stanza.ArchiveID(c.ID), nil
+	if id, err := a.Store.Cursor(ctx, org, owner); err != nil {
+		return stanza.ArchiveID{}, err
+	} else if last.Compare(id) < 0 {
+		last = id
 	}
-	id, err := a.Store.Cursor(ctx, org, owner)
-	return stanza.ArchiveID(id), err
+	return stanza.ArchiveID(last), nil
 }
 
 // Delay is the XEP-0203 stamp of a message that is delivered late.

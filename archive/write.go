@@ -11,7 +11,10 @@ import (
 
 // cursorWait is how long a cursor waits to be written when no batch carries
 // it. A cursor that is lost means redelivery, never loss.
-const cursorWait = 100 * time.Millisecond
+const (
+	cursorWait  = 100 * time.Millisecond
+	cursorAgain = time.Second // when the store did not take them
+)
 
 // Batches are paced. A commit costs as much as several messages do, and so
 // does each time that a process is woken; when messages come one after the
@@ -31,6 +34,7 @@ const (
 func (a *Archive) write() {
 	defer close(a.done)
 	defer a.lone.Stop()
+	defer a.watch.Stop()
 	ctx := context.Background()
 	var span feature.Span
 	for {
@@ -103,17 +107,20 @@ func (a *Archive) finished() bool {
 	return a.closed && len(a.queue) == 0 && len(a.batches) == 0
 }
 
-// next is the batch to commit: the oldest that has ids, or a new one.
+// next is the batch to commit: the oldest that has ids, or a new one. It looks
+// under hand: whoever holds it may be making one.
 func (a *Archive) next(ctx context.Context) *batch {
-	a.mu.Lock()
-	if len(a.batches) > 0 {
-		b := a.batches[0]
-		a.mu.Unlock()
-		return b
-	}
-	a.mu.Unlock()
 	a.hand.Lock()
 	defer a.hand.Unlock()
+	a.mu.Lock()
+	var oldest *batch
+	if len(a.batches) > 0 {
+		oldest = a.batches[0]
+	}
+	a.mu.Unlock()
+	if oldest != nil {
+		return oldest
+	}
 	return a.build(ctx)
 }
 
@@ -183,53 +190,74 @@ func (a *Archive) commit(ctx context.Context, b *batch) {
 	if len(b.rows.Messages) == 0 {
 		return
 	}
-	wait := time.Duration(a.Wait.Int(0)) * time.Millisecond
 	b.rows.Cursors = a.takeCursors()
-	watchdog := time.AfterFunc(time.Until(b.messages[0].queued.Add(wait)), func() { a.overdue(wait) })
-	defer watchdog.Stop()
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	a.watch.Reset(time.Until(b.messages[0].queued.Add(a.patience())))
+	defer a.watch.Stop()
+	begun := time.Now()
+	for tries, pause := 1, 50*time.Millisecond; ; tries, pause = tries+1, min(2*pause, time.Second) {
 		err := a.Store.AppendBatch(ctx, &b.rows)
 		if err == nil {
 			a.savedCursors(nil)
 			a.origins.settle(stanza.ArchiveID(b.rows.Messages[len(b.rows.Messages)-1].ID))
+			if tries > 1 {
+				a.Log.Warn("messages are on disk after all", "messages", len(b.rows.Messages), "tries", tries, "seconds", time.Since(begun).Seconds())
+			}
 			return
 		}
-		a.Log.Error("messages are not on disk and not acknowledged; trying again", "messages", len(b.rows.Messages), "cause", err)
+		if tries == 1 { // once for all tries
+			a.Log.Error("messages are not on disk and not acknowledged; trying again", "messages", len(b.rows.Messages), "cause", err)
+		}
 		time.Sleep(pause)
 	}
 }
 
-// overdue delivers, unacknowledged, what has waited longer than wait.
-func (a *Archive) overdue(wait time.Duration) {
+// patience is how long a message may wait for its commit.
+func (a *Archive) patience() time.Duration { return time.Duration(a.Wait.Int(0)) * time.Millisecond }
+
+// overdue is what the watchdog does: it delivers, unacknowledged, what has
+// waited for too long, and comes back while the store is stuck. It is one timer,
+// so that there is one of it however many commits are late.
+func (a *Archive) overdue() {
+	wait := a.patience()
+	a.mu.Lock()
+	var oldest *Message
+	switch {
+	case len(a.batches) > 0:
+		oldest = a.batches[0].messages[0]
+	case len(a.queue) > 0:
+		oldest = a.queue[0]
+	}
+	stuck := oldest != nil || a.saving != nil
+	a.mu.Unlock()
+	if oldest != nil {
+		if rest := time.Until(oldest.queued.Add(wait)); rest > 0 {
+			wait = rest
+		} else {
+			stuck = a.handOver(wait)
+			wait /= 2
+		}
+	}
+	if stuck {
+		a.watch.Reset(wait + time.Millisecond)
+	}
+}
+
+// handOver delivers what has ids, and what has waited longer than wait for
+// them. It reports whether a commit is still awaited.
+func (a *Archive) handOver(wait time.Duration) (again bool) {
 	a.hand.Lock()
 	defer a.hand.Unlock()
 	for {
 		a.mu.Lock()
 		pending := a.batches
-		late := len(a.queue) > 0 && time.Since(a.queue[0].queued) > wait
+		late := len(a.queue) > 0 && time.Since(a.queue[0].queued) >= wait
 		a.mu.Unlock()
 		for _, b := range pending {
 			a.deliver(b)
 		}
 		if !late || a.build(context.Background()) == nil {
-			break
+			return len(pending) > 0
 		}
-	}
-	a.mu.Lock()
-	again := len(a.batches) > 0
-	a.mu.Unlock()
-	if again {
-		time.AfterFunc(wait/2+time.Millisecond, func() { a.late(wait) })
-	}
-}
-
-// late calls overdue again while a commit is still stuck.
-func (a *Archive) late(wait time.Duration) {
-	a.mu.Lock()
-	stuck := len(a.batches) > 0 && time.Since(a.batches[0].messages[0].queued) > wait
-	a.mu.Unlock()
-	if stuck {
-		a.overdue(wait)
 	}
 }
 
@@ -284,9 +312,14 @@ func (a *Archive) saveCursors(ctx context.Context) {
 	if len(list) == 0 {
 		return
 	}
+	a.watch.Reset(a.patience()) // who writes meanwhile is delivered to all the same
+	defer a.watch.Stop()
 	err := a.Store.SaveCursors(ctx, list)
 	if err != nil {
 		a.Log.Warn("delivery cursors are not saved; some messages may come twice", "cause", err)
 	}
 	a.savedCursors(err)
+	if err != nil {
+		a.lone.Reset(cursorAgain) // nobody else sets it while some wait
+	}
 }
