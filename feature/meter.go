@@ -17,7 +17,7 @@ const (
 	// window is how long measurements are counted before the rate is looked
 	// at again, and enough is how many of them in it are more than needed.
 	window = 100 * time.Millisecond
-	enough = 100 // a thousand a second: less than a percent of a processor
+	enough = 50 // five hundred a second: less than a percent of a processor
 	// pinned is how many spans may be measured at a time: each holds a thread,
 	// also while it waits.
 	pinned = 128
