@@ -99,6 +99,8 @@ func (s *server) baselineOf(c *rehearse.Crowd, how string, res *result, enter fu
 	n := float64(s.w.people)
 	res.Figures["sign-in alone, s"+how] = a.Length.Seconds()
 	res.Figures["sign-in alone, CPU each, ms"+how] = milli(u.cpu) / n
+	res.Figures["sign-in alone, server busy, %"+how] = 100 * a.ServerBusy()
+	res.Figures["sign-in alone, loader busy, %"+how] = 100 * a.LoaderBusy()
 	res.Figures["sign-in alone, KB each"+how] = float64(c.Loop.Received()-received) / 1024 / n
 	if s.hasSQL() {
 		res.Figures["sign-in alone, SQL each"+how] = u.sql / n
