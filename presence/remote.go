@@ -20,6 +20,8 @@ import (
 const (
 	wordShown = 1
 	wordGone  = 2
+
+	maxWordHead = 4096 // bytes; an address has 3071 at most
 )
 
 // publish tells other nodes what has become of an entry of this one. b.mu is
@@ -29,8 +31,16 @@ func (b *board) publish(e *entry, w *stanza.Wire, shown bool) {
 	if c == nil {
 		return
 	}
-	// What is too large for a frame was too large for a client's stanza.
-	_ = c.Publish(b.directory.Presence, b.org, wordHead(e.scope, shown), w.Stored())
+	_ = c.Publish(b.directory.Presence, b.org, wordHead(e.scope, shown), wordBody(w)) // it fits
+}
+
+// wordBody is the stanza as it travels. One that no frame holds, from a client
+// that may send so much, goes without its content.
+func wordBody(w *stanza.Wire) []byte {
+	if w.Len() > cluster.MaxPayload-maxWordHead {
+		w = stanza.Make(w.Kind, w.Type, w.From, jid.JID{}, "", nil)
+	}
+	return w.Stored()
 }
 
 func wordHead(scope jid.JID, shown bool) []byte {
@@ -230,7 +240,7 @@ func (d *Directory) snapshot(send func(feature.Org, ...[]byte) bool) {
 		}
 		a.board.mu.RUnlock()
 		for _, l := range lines {
-			going = going && send(a.Org, wordHead(l.scope, true), l.wire.Stored())
+			going = going && send(a.Org, wordHead(l.scope, true), wordBody(l.wire))
 		}
 	})
 }
