@@ -232,6 +232,10 @@ func TestOneOfOne(t *testing.T) {
 	if err := errors.Join(c.Start(), c.Publish(1, 1, []byte("x")), c.Close()); err != nil {
 		t.Error(err)
 	}
+	payload := []byte("x")
+	if n := testing.AllocsPerRun(100, func() { _ = c.Publish(1, 1, payload) }); n != 0 {
+		t.Errorf("%v allocations for nobody", n)
+	}
 	if c.Self() != 0 || c.Nodes() != nil || c.Stats() != (cluster.Stats{}) {
 		t.Error("a cluster of one has others")
 	}
@@ -518,4 +522,28 @@ func TestCloseWhileServing(t *testing.T) {
 		}
 		closeAll(t, a, b)
 	})
+}
+
+// BenchmarkPublish: what one change costs a node that has others.
+func BenchmarkPublish(b *testing.B) {
+	board := feature.NewBoard()
+	f, err := board.DeclareAlways("presence", "for the test")
+	if err != nil {
+		b.Fatal(err)
+	}
+	bus := cluster.Transport{
+		Send:   func(string, []byte) error { return nil },
+		Listen: func(string, func([]byte)) (func(), error) { return func() {}, nil },
+	}
+	c, err := cluster.New(cluster.Config{Self: 1, Board: board, Transport: bus})
+	if err != nil {
+		b.Fatal(err)
+	}
+	payload := make([]byte, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Publish(f, 1, payload[:1], payload[1:]); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
