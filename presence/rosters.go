@@ -123,8 +123,8 @@ func (a *Account) ShowRoster(ctx context.Context, s *session.Session, since *ros
 	items, version := r.follower.Whole(a.JID, ro)
 	x := new(stanza.XML)
 	x.Start("query", "xmlns", "jabber:iq:roster", "ver", version.String())
-	for i := range items {
-		items[i].AppendXML(x)
+	for it := range items {
+		it.AppendXML(x)
 	}
 	answer(x.End().Bytes())
 	return nil

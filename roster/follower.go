@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/bearhug/bearhug/jid"
@@ -30,7 +31,7 @@ func (f *Follower) begin(at Version, w *View) {
 }
 
 // Whole is the whole roster, and the version it is of.
-func (f *Follower) Whole(owner jid.JID, ro *Roster) ([]Change, Version) {
+func (f *Follower) Whole(owner jid.JID, ro *Roster) (iter.Seq[Change], Version) {
 	at := ro.rosters.Groups.At(owner)
 	w := ro.View(owner)
 	f.begin(at, w)
@@ -81,7 +82,7 @@ func (f *Follower) Next(owner jid.JID, ro *Roster, max int) (items []Change, mor
 	changed, full := gs.Delta(owner, f.told, ro)
 	if full { // only one that was away for very long: it is told all there is
 		all, _ := f.Whole(owner, ro)
-		return all, false
+		return slices.Collect(all), false
 	}
 	if !f.walks {
 		f.walks, f.target, f.done = true, at, 0

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/roster"
+	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 	"github.com/bearhug/bearhug/store/storetest"
 )
@@ -254,10 +256,11 @@ func TestBoundOfRosters(t *testing.T) {
 	}
 	var f roster.Follower
 	items, _ := f.Whole(contact(0), ro)
-	take(items)
+	take(slices.Collect(items))
 	want := func(who ...int) {
 		t.Helper()
 		for more := true; more; {
+			var items []roster.Change
 			items, more = f.Next(contact(0), ro, 1)
 			take(items)
 		}
@@ -294,4 +297,35 @@ func TestBoundOfRosters(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(8)
+}
+
+// BenchmarkWholeRoster writes the roster of a member of a group of 5,000.
+func BenchmarkWholeRoster(b *testing.B) {
+	const people = 5000
+	st, org, _ := crowdOf(b, people, 1, 1)
+	rosters := roster.New(st)
+	if err := rosters.Groups.Load(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	ids, err := st.AccountIDs(b.Context(), org, []string{"person000007"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ro, err := rosters.Open(b.Context(), org, ids["person000007"], 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer rosters.Close(ro)
+	who := jid.MustParse("person000007@big.example")
+	b.ReportAllocs()
+	for b.Loop() {
+		var f roster.Follower
+		items, _ := f.Whole(who, ro)
+		x := new(stanza.XML)
+		for it := range items {
+			it.AppendXML(x)
+		}
+		b.SetBytes(int64(len(x.Bytes())))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/people, "ns/item")
 }

@@ -129,13 +129,12 @@ func (p *pen) check(err error) {
 }
 
 func text(c roster.Change) string {
-	slices.Sort(c.Item.Groups)
-	return fmt.Sprint(c.Item.Sub, c.Item.Groups)
+	return fmt.Sprint(c.Item.Sub, slices.Sorted(slices.Values(c.Item.Groups)))
 }
 
 func (p *pen) whole(who jid.JID) client {
 	c := client{who: who, version: p.gs.At(who), items: map[jid.JID]string{}}
-	for _, ch := range p.gs.View(who, roster.DefaultMax, nil).Items() {
+	for ch := range p.gs.View(who, roster.DefaultMax, nil).Items() {
 		c.items[ch.Item.JID] = text(ch)
 	}
 	return c

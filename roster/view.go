@@ -2,6 +2,7 @@ package roster
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -333,12 +334,7 @@ func merge(own Item, c shownContact) Change {
 		it.Listed = true
 		it.Sub |= To
 		it.Ask = false
-		it.Groups = slices.Clone(own.Groups)
-		for _, l := range c.labels {
-			if !slices.Contains(it.Groups, l) {
-				it.Groups = append(it.Groups, l)
-			}
-		}
+		it.Groups = together(own.Groups, c.labels)
 		if it.Name == "" {
 			it.Name = c.jid.Local()
 		}
@@ -349,27 +345,47 @@ func merge(own Item, c shownContact) Change {
 	return Change{Item: it, Removed: !it.Listed}
 }
 
-// Items are all items that the roster shows, in no order.
-func (w *View) Items() []Change {
-	var out []Change
-	seen := make(map[jid.JID]bool)
-	for _, c := range w.contacts() {
-		own, personal := w.own.get(c.jid)
-		if personal {
-			seen[c.jid] = true
-		}
-		out = append(out, merge(own, c))
+// together are personal groups and those of groups, without doubles.
+func together(own, labels []string) []string {
+	if len(own) == 0 {
+		return labels
 	}
-	if w.own == nil {
-		return out
-	}
-	items, _ := w.own.Items()
-	for _, it := range items {
-		if it.Listed && !seen[it.JID] {
-			out = append(out, merge(*it, w.contact(it.JID)))
+	out := slices.Clone(own)
+	for _, l := range labels {
+		if !slices.Contains(out, l) {
+			out = append(out, l)
 		}
 	}
 	return out
+}
+
+// Items are all items that the roster shows, in no order.
+func (w *View) Items() iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		contacts := w.contacts()
+		var seen map[jid.JID]bool
+		if w.own != nil && w.own.Len() > 0 {
+			seen = make(map[jid.JID]bool)
+		}
+		for _, c := range contacts {
+			own := Item{}
+			if seen != nil {
+				own, seen[c.jid] = w.own.Get(c.jid)
+			}
+			if !yield(merge(own, c)) {
+				return
+			}
+		}
+		if seen == nil {
+			return
+		}
+		items, _ := w.own.Items()
+		for _, it := range items {
+			if it.Listed && !seen[it.JID] && !yield(merge(*it, w.contact(it.JID))) {
+				return
+			}
+		}
+	}
 }
 
 // Labels are the names of the roster groups that the viewer sees the contact
