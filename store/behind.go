@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bearhug/bearhug/db"
+	"github.com/bearhug/bearhug/feature"
 )
 
 // 1. add keeps in memory what AppendBatch has made durable as messages.
@@ -215,11 +216,20 @@ func (b *behind) waiting() int {
 	return n
 }
 
+// account pays for what is made ready here; what the statements cost is charged
+// where they run.
+func (b *behind) account() *feature.Account {
+	board := b.s.db.Board()
+	id, _ := board.Lookup("archive") // the server's until it is declared
+	return board.Account(id, 0)
+}
+
 // run is the goroutine that writes generations; it ends with close.
 func (b *behind) run(ctx context.Context) {
 	defer close(b.ended)
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
+	var span feature.Span
 	for {
 		var f flush
 		select {
@@ -232,10 +242,12 @@ func (b *behind) run(ctx context.Context) {
 		case <-timer.C:
 			f.upto = b.due()
 		}
+		span.Whole(b.account())
 		err := b.writeCursors(ctx)
 		if err == nil && f.upto != nil {
 			err = b.write(ctx, f.upto)
 		}
+		span.End()
 		if err != nil && ctx.Err() == nil {
 			b.s.log.Warn("index of the archive", slog.Any("err", err))
 		}
