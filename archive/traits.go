@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -36,20 +37,12 @@ type Traits struct {
 	Copied    bool // carbon-eligible, XEP-0280 §6.1
 	Origin    string
 
-	cut  [4]stanza.Element
-	cuts int
+	cut []stanza.Element
 }
 
 // Cut are the children that must not pass: stanza ids which claim to be of
 // this server (XEP-0359 §5).
-func (t *Traits) Cut() []stanza.Element { return t.cut[:t.cuts] }
-
-func (t *Traits) drop(e stanza.Element) {
-	if t.cuts < len(t.cut) {
-		t.cut[t.cuts] = e
-		t.cuts++
-	}
-}
+func (t *Traits) Cut() []stanza.Element { return t.cut }
 
 // bodyless are the payloads worth keeping without a body.
 var bodyless = [...]struct{ ns, local string }{
@@ -116,7 +109,7 @@ func (t *Traits) stanzaID(e stanza.Element, domain string) {
 		t.Origin, _ = e.Attr("id")
 	case "stanza-id":
 		if by, _ := e.Attr("by"); ours(by, domain) {
-			t.drop(e)
+			t.cut = append(t.cut, e)
 		}
 	}
 }
@@ -148,19 +141,8 @@ func (h *hints) note(e stanza.Element) {
 	}
 }
 
-// ours reports whether the address stands in the domain.
+// ours reports whether the address, however it is written, stands in the domain.
 func ours(by, domain string) bool {
-	for i := range len(by) {
-		if by[i] == '@' {
-			by = by[i+1:]
-			break
-		}
-	}
-	for i := range len(by) {
-		if by[i] == '/' {
-			by = by[:i]
-			break
-		}
-	}
-	return by == domain
+	j, err := jid.Parse(by)
+	return err == nil && j.Domain() == domain
 }
