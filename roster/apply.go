@@ -30,7 +30,6 @@ func (x *index) apply(l store.GroupLog) (changes []GroupChange) {
 			x.alter(l, g, other, tell)
 		}
 	}
-	x.forget()
 	return changes
 }
 

@@ -144,6 +144,7 @@ func (x *index) follow(ctx context.Context, log []store.GroupLog) error {
 	for _, l := range log {
 		changes = append(changes, x.apply(l)...)
 	}
+	x.forget()
 	gs.mu.Unlock()
 	gs.present.Unlock()
 	gs.notify.Lock()
