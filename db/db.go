@@ -10,9 +10,9 @@
 // Statements, rows and SQL time are charged to (feature, organisation).
 //
 // SQLite runs with WAL and synchronous=FULL. All writes go through one writer
-// goroutine ([DB.Write], [DB.WriteArchive]): the archive lane always first,
-// small jobs of the other lane share a commit, nobody holds the writer above
-// 20 ms. Reads have a bounded pool of connections.
+// goroutine ([DB.Write], [DB.WriteArchive]): the archive lane first (but not for
+// ever), small jobs of the other lane share a commit, nobody holds the writer
+// above 20 ms. Reads have a bounded pool of connections.
 //
 // On MariaDB writes and reads share a bounded pool, and the archive lane has a
 // connection of its own. Transactions that the engine rolled back (1213, 1205,
@@ -24,7 +24,7 @@
 //
 // # Locks
 //
-// pool.mu, writer.mu and DB.brokenMu are leaves. DB.archiveMu is held for a
+// pool.mu, writer.mu, outage.mu and DB.brokenMu are leaves. DB.archiveMu is held for a
 // whole archive transaction on MariaDB.
 package db
 
@@ -68,6 +68,8 @@ type DB struct {
 	writer *writer // SQLite only
 
 	checkpoints *checkpointer // SQLite only
+
+	outage outage
 
 	archiveMu   sync.Mutex // MariaDB: one archive transaction at a time
 	archiveConn *conn
@@ -392,14 +394,14 @@ func (d *DB) read(ctx context.Context, org feature.Org, fn func(*Tx) error) erro
 		}
 		c, wait, err := d.pool.get(ctx, try > 0)
 		if err != nil {
-			return err
+			return d.met(ctx, err, true)
 		}
 		tx := &Tx{db: d, c: c, ctx: ctx, org: org, wait: wait}
 		err = fn(tx)
 		dead := c.bad
 		d.pool.put(c)
 		if err == nil || try > 0 || !dead || tx.rows > 0 || ctx.Err() != nil {
-			return err
+			return d.met(ctx, err, dead)
 		}
 	}
 }
@@ -417,13 +419,13 @@ func (d *DB) Write(ctx context.Context, org feature.Org, fn func(*Tx) error) err
 	for try := 0; ; try++ {
 		c, wait, err := d.pool.get(ctx, try > 0)
 		if err != nil {
-			return err
+			return d.met(ctx, err, true)
 		}
 		err = d.transact(&Tx{db: d, c: c, ctx: ctx, org: org, wait: wait}, fn)
 		dead := c.bad
 		d.pool.put(c)
 		if err == nil || try > 0 || !dead || errors.Is(err, ErrInDoubt) || ctx.Err() != nil {
-			return err
+			return d.met(ctx, err, dead)
 		}
 	}
 }
@@ -456,17 +458,17 @@ func (d *DB) WriteArchive(ctx context.Context, org feature.Org, fn func(*Tx) err
 		if d.archiveConn == nil || d.archiveConn.bad {
 			c, err := dialMySQL(ctx, d.server)
 			if err != nil {
-				return err
+				return d.met(ctx, err, true)
 			}
 			d.archiveConn = c
 		}
 		err := d.transact(&Tx{db: d, c: d.archiveConn, ctx: ctx, org: org}, fn)
 		if !d.archiveConn.bad {
-			return err
+			return d.met(ctx, err, false)
 		}
 		d.archiveConn.close()
 		if try > 0 || errors.Is(err, ErrInDoubt) || ctx.Err() != nil {
-			return err
+			return d.met(ctx, err, true)
 		}
 	}
 }

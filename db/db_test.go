@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -241,6 +243,37 @@ func TestLanes(t *testing.T) {
 	}
 }
 
+// TestLanesShare: however much waits in the archive's lane, the other one has
+// its turn.
+func TestLanesShare(t *testing.T) {
+	d, ctx := open(t, db.Config{}), context.Background()
+	hold, held := make(chan struct{}), make(chan struct{})
+	const many = 100
+	turns, turn := 0, 0
+	var wg sync.WaitGroup
+	hand := func(write func(context.Context, feature.Org, func(*db.Tx) error) error, fn func()) {
+		wg.Go(func() {
+			if err := write(ctx, 1, func(*db.Tx) error { fn(); return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	hand(d.Write, func() { close(held); <-hold })
+	<-held
+	hand(d.Write, func() { turn = turns })
+	for range many {
+		hand(d.WriteArchive, func() { turns++ })
+	}
+	for d.Waiting() < many+1 {
+		runtime.Gosched()
+	}
+	close(hold)
+	wg.Wait()
+	if turn == 0 || turn > many/2 {
+		t.Errorf("the other lane has its turn after %d of %d", turn, many)
+	}
+}
+
 // TestLedger: statements are charged to the feature of their header and the
 // organisation, a batch of several organisations by its parts.
 func TestLedger(t *testing.T) {
@@ -324,7 +357,7 @@ func TestBackup(t *testing.T) {
 			}
 		}
 	})
-	file := filepath.Join(t.TempDir(), "it's a backup.db")
+	file := filepath.Join(t.TempDir(), "it's 100%41 a #backup?.db")
 	if err := d.Backup(ctx, file); err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +370,14 @@ func TestBackup(t *testing.T) {
 	if err := d.Backup(ctx, file); !errors.Is(err, os.ErrExist) {
 		t.Errorf("over a file: %v", err)
 	}
-	if got := all(t, open(t, db.Config{URL: "sqlite:" + file})); int64(len(got)) != rep.Rows["t"] {
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*.part")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	plain := filepath.Join(t.TempDir(), "plain.db")
+	if err := os.Link(file, plain); err != nil {
+		t.Fatal(err)
+	}
+	if got := all(t, open(t, db.Config{URL: "sqlite:" + plain})); int64(len(got)) != rep.Rows["t"] {
 		t.Errorf("%d rows restored, %d verified", len(got), rep.Rows["t"])
 	}
 	data, err := os.ReadFile(file)
@@ -359,6 +399,25 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, string(b))
+	return len(b), nil
+}
+
+func (l *lines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.text)
+}
+
 // TestServerGone: a server that was killed and came back is used again; what
 // was in doubt is said to be.
 func TestServerGone(t *testing.T) {
@@ -367,7 +426,8 @@ func TestServerGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := open(t, db.Config{URL: url})
+	var said lines
+	d := open(t, db.Config{URL: url, Log: slog.New(slog.NewTextHandler(&said, nil))})
 	put(t, d, 1, 1)
 	if err := d.WriteArchive(ctx, 1, func(tx *db.Tx) error { _, err := tx.ExecRows("put", []any{2, 2}); return err }); err != nil {
 		t.Fatal(err)
@@ -375,16 +435,31 @@ func TestServerGone(t *testing.T) {
 	if err := srv.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Query(ctx, 1, "all", func(*db.Row) error { return nil }); err == nil {
-		t.Error("an answer from a dead server")
+	for range 3 {
+		if err := d.Query(ctx, 1, "all", func(*db.Row) error { return nil }); !errors.Is(err, db.ErrAway) {
+			t.Errorf("a question to a dead server: %v", err)
+		}
+		if err := d.Write(ctx, 1, func(*db.Tx) error { return nil }); !errors.Is(err, db.ErrAway) {
+			t.Errorf("a commit at a dead server: %v", err)
+		}
+		if err := d.WriteArchive(ctx, 1, func(*db.Tx) error { return nil }); !errors.Is(err, db.ErrAway) {
+			t.Errorf("a batch at a dead server: %v", err)
+		}
 	}
-	if err := d.Write(ctx, 1, func(*db.Tx) error { return nil }); err == nil {
-		t.Error("a commit at a dead server")
+	if got := said.all(); len(got) != 1 || !strings.Contains(got[0], "level=ERROR msg=\"the database does not answer") {
+		t.Errorf("of nine refusals the log says: %q", got)
 	}
 	if err := srv.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
 	put(t, d, 3, 3)
+	for len(said.all()) < 2 { // it is over when it has been for a while
+		all(t, d)
+		time.Sleep(time.Millisecond)
+	}
+	if got := said.all()[1]; !strings.Contains(got, "answers again") || !strings.Contains(got, "refused=9") {
+		t.Errorf("the log says: %s", got)
+	}
 	if err := srv.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,9 @@ var (
 	// more, for pages the kernel could not write may look clean; the process
 	// must be restarted, and reads the files afresh.
 	ErrBroken = errors.New("database is broken: the disk refused a write")
+	// ErrAway: the database does not answer. It was told in the log, once for
+	// everybody who meets it.
+	ErrAway = errors.New("the database does not answer")
 	// ErrClosed: the database was closed.
 	ErrClosed = errors.New("database is closed")
 	// ErrLocked: another process holds the database file.

@@ -17,3 +17,10 @@ func (d *DB) Drain() {
 	}
 	d.pool.free = nil
 }
+
+// Waiting is how many jobs wait for SQLite's writer.
+func (d *DB) Waiting() int {
+	d.writer.mu.Lock()
+	defer d.writer.mu.Unlock()
+	return len(d.writer.archive) + len(d.writer.rest)
+}

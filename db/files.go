@@ -64,26 +64,33 @@ func (d *DB) Backup(ctx context.Context, file string) error {
 	}
 	c.noCtx = false // this one is long: the context may end it
 	// As text in the statement: values are bound as bytes, which it refuses.
-	if _, err := c.exec(ctx, "VACUUM INTO '"+strings.ReplaceAll(part, "'", "''")+"'", nil); err != nil {
-		_ = os.Remove(part)
-		return fmt.Errorf("backup to %s: %w", file, err)
+	_, err = c.exec(ctx, "VACUUM INTO '"+strings.ReplaceAll(part, "'", "''")+"'", nil)
+	if err == nil {
+		_, err = Verify(ctx, part)
 	}
-	if _, err := Verify(ctx, part); err != nil {
-		return fmt.Errorf("backup to %s: %w", file, err)
+	if err == nil {
+		err = keep(part, file)
 	}
-	return keep(part, file)
-}
-
-// keep makes part durable under its name.
-func keep(part, file string) error {
-	f, err := os.OpenFile(part, os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close(), os.Rename(part, file), syncDir(filepath.Dir(file))); err != nil {
+		_ = os.Remove(part) // err says more
 		return fmt.Errorf("backup to %s: %w", file, err)
 	}
 	return nil
+}
+
+// keep makes part durable, and only then gives it its name.
+func keep(part, file string) error {
+	f, err := os.OpenFile(part, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(part, file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
 }
 
 // Report is what Verify found in a whole database.
@@ -92,6 +99,9 @@ type Report struct {
 	Rows    map[string]int64 // per table
 }
 
+// inURI writes a path so that SQLite reads it in a URI as it is.
+var inURI = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23")
+
 // Verify opens a copy of an SQLite database (a backup, before it is put in
 // place) and reads all of it: structure, order of keys, checks, indexes.
 func Verify(ctx context.Context, file string) (Report, error) {
@@ -99,7 +109,7 @@ func Verify(ctx context.Context, file string) (Report, error) {
 	if _, err := os.Stat(file); err != nil {
 		return rep, fmt.Errorf("verify: %w", err)
 	}
-	d := &DB{file: "file:" + file + "?mode=ro"}
+	d := &DB{file: "file:" + inURI.Replace(file) + "?mode=ro"}
 	c, err := d.dialSQLite(ctx, []string{"PRAGMA query_only=1", "PRAGMA mmap_size=1073741824"})
 	if err != nil {
 		return rep, fmt.Errorf("verify: %w", err)

@@ -19,6 +19,9 @@ const (
 	groupLimit = 5 * time.Millisecond
 	// groupMost bounds the jobs of a group.
 	groupMost = 64
+	// archiveMost is how many jobs of the archive lane may go before those of
+	// the other one that wait: one caller never has as many.
+	archiveMost = 16
 	// attempts is how often a transaction is run that the engine rolled back.
 	attempts = 10
 	// againTime bounds them together: each may wait for a lock, and whoever
@@ -43,7 +46,8 @@ type job struct {
 func (j *job) apart() bool { return j.bare != nil || j.lax }
 
 // writer is SQLite's only writer: one goroutine, one connection, two lanes.
-// The archive lane always goes first. mu guards the lanes; it is a leaf.
+// The archive lane goes first, archiveMost times in a row while the other waits.
+// mu guards the lanes; it is a leaf.
 type writer struct {
 	db  *DB
 	c   *conn
@@ -53,6 +57,7 @@ type writer struct {
 	mu      sync.Mutex
 	archive []*job
 	rest    []*job
+	row     int // jobs of the archive lane that went while the rest waited
 	closed  bool
 	wake    chan struct{} // capacity 1
 	ended   chan struct{}
@@ -129,10 +134,14 @@ func (w *writer) take() (jobs []*job, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case len(w.archive) > 0:
+	case len(w.archive) > 0 && (len(w.rest) == 0 || w.row < archiveMost):
+		if w.row++; len(w.rest) == 0 {
+			w.row = 0
+		}
 		jobs = []*job{w.archive[0]}
 		w.archive = append(w.archive[:0], w.archive[1:]...)
 	case len(w.rest) > 0:
+		w.row = 0
 		n := 1
 		for !w.rest[0].apart() && n < min(len(w.rest), groupMost) && !w.rest[n].apart() {
 			n++
