@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
@@ -316,7 +317,7 @@ func (a *Archive) saveCursors(ctx context.Context) {
 	defer a.watch.Stop()
 	err := a.Store.SaveCursors(ctx, list)
 	if err != nil {
-		a.Log.Warn("delivery cursors are not saved; some messages may come twice", "cause", err)
+		a.Log.Log(ctx, min(slog.LevelWarn, store.Severity(err)), "delivery cursors are not saved; some messages may come twice", "cause", err)
 	}
 	a.savedCursors(err)
 	if err != nil {

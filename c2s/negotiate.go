@@ -56,7 +56,7 @@ func (c *conn) offer(x *stanza.XML) {
 	scram, err := c.server.Router.Store.Mechanisms(context.Background(), c.org)
 	switch {
 	case err != nil:
-		c.server.Log.Error("mechanisms not known; all are offered", "cause", err)
+		c.server.Log.Log(context.Background(), store.Severity(err), "mechanisms not known; all are offered", "cause", err)
 		scram = []string{sasl.SCRAMSHA256, sasl.SCRAMSHA1}
 	case len(scram) > 0:
 		c.server.mixed.Delete(c.org)
@@ -267,7 +267,7 @@ func (c *conn) complete(lacked []sasl.Keys) {
 		keys[i] = store.Key(k)
 	}
 	if err := c.server.Router.Store.AddKeys(context.Background(), c.setup.row, keys); err != nil {
-		c.server.Log.Error("keys not completed; the next sign-in tries again", "jid", c.setup.pending.JID.String(), "cause", err)
+		c.server.Log.Log(context.Background(), store.Severity(err), "keys not completed; the next sign-in tries again", "jid", c.setup.pending.JID.String(), "cause", err)
 	}
 }
 
@@ -350,7 +350,7 @@ func (c *conn) refuse(err error) error {
 	}
 	switch {
 	case f.Condition == sasl.TemporaryAuthFailure && f.Cause != nil:
-		c.server.Log.Error("sign-in not decided", "address", c.address, "cause", f.Cause)
+		c.server.Log.Log(context.Background(), store.Severity(f.Cause), "sign-in not decided", "address", c.address, "cause", f.Cause)
 	case f.Condition == sasl.NotAuthorized && s.guess:
 		c.server.failures.Add(1)
 		c.server.budget.fail(c.address)

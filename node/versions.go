@@ -31,7 +31,7 @@ func (v *versions) follow(ctx context.Context) {
 	for {
 		err := v.poll(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			v.node.Log.Error("what other processes changed is not seen until this works again", "cause", err)
+			v.node.Log.Log(ctx, store.Severity(err), "what other processes changed is not seen until this works again", "cause", err)
 		}
 		failing = err != nil
 		select {

@@ -66,7 +66,7 @@ func (r *Router) message(c *Ctx, t *table, st *stanza.Stanza) error {
 	if err := r.Archive.Append(&e.Message); err != nil {
 		e.release()
 		if !errors.Is(err, archive.ErrBacklog) {
-			r.Log.Error("message not taken", "jid", c.Account.JID.String(), "cause", err)
+			r.Log.Log(c.Context, store.Severity(err), "message not taken", "jid", c.Account.JID.String(), "cause", err)
 		}
 		return stanza.ResourceConstraint("too much waits to be stored; try again in a few seconds")
 	}

@@ -151,7 +151,7 @@ func (c *Ctx) Number() uint32 { return c.number }
 func (c *Ctx) Fail(st *stanza.Stanza, err error) {
 	var e *stanza.Error
 	if !errors.As(err, &e) {
-		c.Log.Error("stanza not handled", "jid", c.Session.JID.String(), "kind", st.Kind.String(), "cause", err)
+		c.Log.Log(c.Context, store.Severity(err), "stanza not handled", "jid", c.Session.JID.String(), "kind", st.Kind.String(), "cause", err)
 		// What fails here is the store: what was asked for may go well later.
 		e = stanza.InternalServerError("try again in a few seconds")
 		e.Type = stanza.Wait

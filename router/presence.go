@@ -9,6 +9,7 @@ import (
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
 )
 
 // presence routes presence of a session, RFC 6121 §3 and §4.
@@ -91,7 +92,7 @@ func (r *Router) replay(a *presence.Account, s *session.Session) {
 				return
 			}
 			span.End()
-			r.Log.Error("delivery log not read; trying again", "jid", s.JID.String(), "cause", err)
+			r.Log.Log(context.Background(), store.Severity(err), "delivery log not read; trying again", "jid", s.JID.String(), "cause", err)
 			select {
 			case <-time.After(replayAgain):
 			case <-s.Over():

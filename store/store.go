@@ -45,6 +45,15 @@ var (
 	ErrNoRoom    = errors.New("there is no room for more")
 )
 
+// Severity is how loud an error of the store is told in the log: that the
+// database does not answer was told already, once for all who meet it.
+func Severity(err error) slog.Level {
+	if errors.Is(err, db.ErrAway) {
+		return slog.LevelDebug
+	}
+	return slog.LevelError
+}
+
 // Config says where the store is.
 type Config struct {
 	URL       string         // "sqlite:FILE" or "mysql://user:password@host:port/name"

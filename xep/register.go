@@ -96,7 +96,7 @@ func (g *registrar) preAuth(ctx context.Context, p *router.PreAuth) (*stanza.Wir
 func (g *registrar) refusal(st *stanza.Stanza, server jid.JID, err error) *stanza.Wire {
 	var e *stanza.Error
 	if !errors.As(err, &e) {
-		g.host.Log.Error("account not made", "feature", "register", "cause", err)
+		g.host.Log.Log(context.Background(), store.Severity(err), "account not made", "feature", "register", "cause", err)
 		e = stanza.InternalServerError("")
 	}
 	return stanza.Reply(st, server, e)

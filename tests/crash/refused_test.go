@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/bearhug/bearhug/client"
@@ -71,6 +72,9 @@ func TestRefusedIsAcknowledged(t *testing.T) {
 		}
 	}
 	acknowledged(window)
+	if n := strings.Count(s.Log(1<<20), "level=ERROR"); n != 1 {
+		t.Errorf("the log has %d errors, not one for the whole outage", n)
+	}
 	if err := db.Restart(context.Background()); err != nil {
 		t.Fatal(err)
 	}
