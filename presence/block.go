@@ -65,17 +65,17 @@ func (b *board) reblock(v *viewer, at *attachment, a *Account, old *Blocklist, d
 		}
 		due[v] = struct{}{}
 		switch {
-		case is && s.was(known):
-			v.amend(b, e, false)
+		case is && (v.lowered || s.was(known)):
+			v.amend(e, false)
 		case !is && s.shown && s.version <= known:
-			v.amend(b, e, true)
+			v.amend(e, true)
 		}
 	}
 }
 
 // amend has a viewer told of one entry out of the order of versions: as it is,
 // or that it is gone.
-func (v *viewer) amend(b *board, e *entry, shown bool) {
+func (v *viewer) amend(e *entry, shown bool) {
 	for i := range v.amends {
 		if v.amends[i].jid == e.jid {
 			v.amends[i] = amendment{e.jid, e, shown}

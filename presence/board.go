@@ -93,6 +93,7 @@ type attachment struct {
 	viewer   *viewer
 	audience *audience
 	at       int    // in audience.viewers
+	born     uint64 // the version at its begin
 	seen     uint64 // everything up to here has been delivered
 	told     uint64 // at a lower level: what that shows up to here has been delivered
 	bucket   uint64 // of board.bucket, at level coarse
@@ -123,7 +124,7 @@ func newBoard(d *Directory, org feature.Org) *board {
 
 // attach puts a viewer before an audience; the viewer's lists are the caller's.
 func (b *board) attach(v *viewer, aud *audience) *attachment {
-	at := &attachment{viewer: v, audience: aud, at: len(aud.viewers)}
+	at := &attachment{viewer: v, audience: aud, at: len(aud.viewers), born: b.version}
 	aud.viewers = append(aud.viewers, at)
 	return at
 }
@@ -254,8 +255,8 @@ const kept = 256
 func (b *board) trim(aud *audience) {
 	told := b.version
 	for _, at := range aud.viewers {
-		if known := max(at.seen, at.told); known != 0 {
-			told = min(told, known)
+		if since := at.owed(); since != 0 {
+			told = min(told, since)
 		}
 	}
 	excess := aud.gone - aud.shown - kept

@@ -26,7 +26,7 @@ const maxRows = 500
 func (b *board) levels(v *viewer) {
 	d := b.directory
 	if _, held := d.holds(); held {
-		v.personal = Off
+		v.personal, v.lowered = Off, true
 		for _, at := range v.groups {
 			at.level = Off
 		}
@@ -39,7 +39,9 @@ func (b *board) levels(v *viewer) {
 		if !uniform {
 			at.level = Level(d.Level.Group(b.org, at.audience.group.ID()))
 		}
+		v.lowered = v.lowered || at.level != Full
 	}
+	v.lowered = v.lowered || v.personal != Full
 }
 
 // level is how much an attachment tells.

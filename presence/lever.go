@@ -47,8 +47,12 @@ func (b *board) relevel() (moved bool) {
 		at(Level(d.Level.Group(b.org, aud.group.ID())), &aud.level)
 		coarse = coarse || aud.level == Coarse
 	}
-	if coarse && b.tick == nil {
+	switch {
+	case coarse && b.tick == nil:
 		b.await()
+	case !coarse && b.tick != nil:
+		d.agenda.cancel(b.tick)
+		b.tick = nil
 	}
 	return moved
 }
@@ -57,14 +61,20 @@ func (b *board) relevel() (moved bool) {
 func (b *board) await() {
 	every := b.every()
 	next := time.Now().Truncate(every).Add(every)
-	b.tick = b.directory.agenda.at(next, func() {
+	var mine *appointment
+	mine = b.directory.agenda.at(next, func() {
 		b.mu.Lock()
+		if b.tick != mine {
+			b.mu.Unlock()
+			return
+		}
 		b.bucket++
 		b.tick = nil
 		b.relevel()
 		b.mu.Unlock()
 		b.flushEveryone()
 	})
+	b.tick = mine
 }
 
 // every is how long a bucket of level coarse is.

@@ -43,7 +43,8 @@ type person struct {
 type client struct {
 	s      *session.Session
 	a      *presence.Account
-	status int // of its last presence; 0 while it is unavailable
+	status int     // of its last presence; 0 while it is unavailable
+	reader *reader // of one that has a stream
 }
 
 func openTown(tb testing.TB) (*store.Store, *session.Host, *presence.Directory, feature.Org) {
@@ -181,24 +182,38 @@ func view(c *client) map[string]string {
 	seen := map[string]string{}
 	wires, _ := c.s.End()
 	for _, w := range wires {
-		if w.Kind != stanza.Presence {
-			continue
-		}
-		switch {
-		case w.Type == stanza.Unavailable && w.From == c.s.JID:
-			clear(seen) // who goes knows nothing of others any more
-		case w.Type == stanza.Unavailable:
-			delete(seen, w.From.String())
-		case w.Type == stanza.Available:
-			st, err := stanza.Parse(w.Stored())
-			if err != nil {
-				panic(err)
-			}
-			el, _ := st.Child("jabber:client", "status")
-			seen[w.From.String()] = el.Text()
-		}
+		look(seen, c.s.JID, w)
 	}
 	return seen
+}
+
+// look takes one presence into a view.
+func look(seen map[string]string, own jid.JID, w *stanza.Wire) {
+	if w.Kind != stanza.Presence {
+		return
+	}
+	switch {
+	case w.Type == stanza.Unavailable && w.From == own:
+		clear(seen) // who goes knows nothing of others any more
+	case w.Type == stanza.Unavailable && w.From.IsBare():
+		for full := range seen {
+			if jid.MustParse(full).Bare() == w.From {
+				delete(seen, full)
+			}
+		}
+	case w.Type == stanza.Unavailable:
+		delete(seen, w.From.String())
+	case w.Type == stanza.Available:
+		st, err := stanza.Parse(w.Stored())
+		if err != nil {
+			panic(err)
+		}
+		if el, ok := st.Child("jabber:client", "status"); ok {
+			seen[w.From.String()] = el.Text()
+		} else {
+			seen[w.From.String()] = "coarse"
+		}
+	}
 }
 
 // check compares every client's view with what is so. Where two rosters

@@ -20,6 +20,14 @@ func (d *Directory) Subscription(ctx context.Context, a *Account, st *stanza.Sta
 	if org, ok := d.Org(contact.Domain()); !ok || org != a.Org {
 		return stanza.RemoteServerNotFound("")
 	}
+	groups := d.rosters.Groups
+	if st.Type == stanza.Subscribe && groups.Bits(a.JID, contact).Sees() {
+		// A group gives it: nothing is asked for (RFC 6121 §3.1.3).
+		yes := stanza.Make(stanza.Presence, stanza.Subscribed, contact, a.JID, "", nil)
+		yes.Number = d.Board.Number(d.Presence, a.Org)
+		a.deliver(yes)
+		return nil
+	}
 	route := false
 	_, err := a.EditRoster(ctx, contact, func(it *roster.Item) bool {
 		before := *it
@@ -255,13 +263,21 @@ func (d *Directory) Probe(ctx context.Context, a *Account, st *stanza.Stanza, an
 	return nil
 }
 
-// MaySee reports whether a is allowed to see the presence of c: it is the
-// same account, or c's roster says so and neither blocks the other.
+// MaySee reports whether a is allowed to see the presence of c: it is the same
+// account, or c's roster or a group says so, and neither blocks the other.
 func (d *Directory) MaySee(ctx context.Context, a, c *Account) (bool, error) {
 	if a == c {
 		return true, nil
 	}
-	if a.Blocks(c.JID) || c.Blocks(a.JID) || c.version.Load() == 0 {
+	if a.Blocks(c.JID) || c.Blocks(a.JID) {
+		return false, nil
+	}
+	if d.rosters.Groups.Sees(a.JID, c.JID) {
+		a.board.mu.RLock()
+		defer a.board.mu.RUnlock()
+		return within(a, c), nil
+	}
+	if c.version.Load() == 0 {
 		return false, nil
 	}
 	ro, err := c.Roster(ctx)

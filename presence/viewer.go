@@ -24,6 +24,9 @@ type viewer struct {
 	round uint64     // how far the round under way goes; 0: none is. Guarded by turn
 	// retell are contacts to be told of as they are now; guarded by turn.
 	retell []jid.JID
+	// past are who was taken back: no contacts any more, but the client may have
+	// to be told once more. Guarded by turn.
+	past map[jid.JID]struct{}
 
 	lost atomic.Bool // some was lost on the way: all is to be told anew
 
@@ -40,6 +43,9 @@ type viewer struct {
 	amends []amendment
 
 	personal Level // of persons; guarded by turn, as attachment.level is
+	// lowered is set once a level was not full: one audience may have told of
+	// somebody while another, that tells of the same, did not.
+	lowered bool
 
 	queued bool // guarded by flusher.mu
 }
@@ -149,13 +155,11 @@ func (b *board) tell(v *viewer, out *batch) (more bool) {
 // collect gathers what is to be told of all audiences.
 func (b *board) collect(v *viewer, out *batch) {
 	if v.leaving > 0 {
-		for _, list := range [...][]*attachment{v.groups, v.persons} {
-			for _, at := range list {
-				if at.leaving && !out.full() {
-					b.takeBack(v, at, out)
-				}
+		v.each(func(at *attachment) {
+			if at.leaving && !out.full() {
+				b.takeBack(v, at, out)
 			}
-		}
+		})
 	}
 	b.read(v, v.own, out)
 	for _, at := range v.groups {
@@ -200,7 +204,7 @@ func (b *board) read(v *viewer, at *attachment, out *batch) {
 	p := part{at: at, from: len(out.wires), reached: v.round}
 	for i := at.audience.after(from); i < len(log) && log[i].version <= v.round; i++ {
 		s := &log[i]
-		if s.entry == nil || !s.shown && s.since > known {
+		if s.entry == nil || !s.shown && !at.mayKnow(s, known) {
 			continue
 		}
 		if w := b.wire(v, at, s); w != nil {
@@ -214,10 +218,25 @@ func (b *board) read(v *viewer, at *attachment, out *batch) {
 	out.parts = append(out.parts, p)
 }
 
+// mayKnow reports whether the viewer may have been told, by this audience or
+// another, of an entry that is gone.
+func (at *attachment) mayKnow(s *slot, known uint64) bool {
+	return s.since <= known || at.viewer.lowered && s.version > at.born
+}
+
+// owed is from when on the viewer may have to be told what is gone; 0: it has
+// seen nobody yet.
+func (at *attachment) owed() uint64 {
+	if at.seen == 0 && at.viewer.lowered {
+		return at.born
+	}
+	return at.seen
+}
+
 // behind reports whether what was gone since the cursor may be forgotten.
 func (at *attachment) behind(from uint64) bool {
-	if from == 0 { // nothing but, perhaps, what a lower level told
-		from = at.told
+	if from == at.seen {
+		from = at.owed()
 	}
 	return from != 0 && from < at.audience.floor
 }
@@ -355,9 +374,13 @@ func (v *viewer) sees(a *Account) bool {
 func (b *board) takeBack(v *viewer, at *attachment, out *batch) {
 	log, known := at.audience.log, max(at.seen, at.told)
 	p := part{at: at, from: len(out.wires), reached: b.version}
-	for i := at.audience.after(at.done); i < len(log) && known > 0; i++ {
+	for i := at.audience.after(at.done); i < len(log); i++ {
 		s := &log[i]
-		if e := s.entry; e == nil || !s.was(known) || e.account == v.account || v.told(e) || !v.maySee(e) {
+		e := s.entry
+		if e == nil || !s.was(known) && !(v.lowered && (s.shown || s.version > at.born)) {
+			continue
+		}
+		if e.account == v.account || v.told(e) || !v.maySee(e) {
 			continue
 		}
 		if out.full() {
@@ -369,8 +392,21 @@ func (b *board) takeBack(v *viewer, at *attachment, out *batch) {
 			w = b.unavailable(s.entry.jid)
 		}
 		out.add(w, s.version)
+		v.remember(s.entry.account.JID)
 	}
 	out.parts = append(out.parts, p)
+}
+
+// maxPast bounds viewer.past.
+const maxPast = 1000
+
+func (v *viewer) remember(contact jid.JID) {
+	if v.past == nil {
+		v.past = make(map[jid.JID]struct{})
+	}
+	if len(v.past) < maxPast {
+		v.past[contact] = struct{}{}
+	}
 }
 
 // was reports whether one who was told up to a version saw the slot's entry as
@@ -421,17 +457,21 @@ func (b *board) sweep(v *viewer) {
 // once more.
 func (b *board) forgetAll(v *viewer) {
 	v.round, v.retell = 0, nil
-	v.own.restart()
-	for _, list := range [...][]*attachment{v.groups, v.persons} {
-		for _, at := range list {
-			at.restart()
-		}
-	}
+	v.own.restart(b.version)
+	v.each(func(at *attachment) { at.restart(b.version) })
 	b.contacts(v, func(contact jid.JID) {
 		if a := b.directory.find(contact); a == nil || !v.seesAny(a) {
 			v.retell = append(v.retell, contact)
 		}
 	})
+	for i := range v.own.audience.log { // its own resources are no contacts
+		if s := &v.own.audience.log[i]; s.entry != nil && !s.shown {
+			v.amend(s.entry, false)
+		}
+	}
+	for contact := range v.past {
+		v.retell = append(v.retell, contact)
+	}
 }
 
 // seesAny reports whether any resource of an account is shown to the viewer.
@@ -470,9 +510,9 @@ func (b *board) tellAmended(v *viewer, out *batch) bool {
 	return true
 }
 
-func (at *attachment) restart() {
+func (at *attachment) restart(version uint64) {
 	if !at.leaving {
-		at.seen, at.told, at.bucket = 0, 0, 0
+		at.seen, at.told, at.bucket, at.born = 0, 0, 0, version
 	}
 }
 
@@ -505,11 +545,11 @@ func (b *board) tellOf(v *viewer, contact jid.JID, out *batch) {
 		out.add(b.unavailable(contact), 0)
 		return
 	}
+	seen, n := a == v.account || v.sees(a), len(out.wires)
 	level := v.levelOf(a)
-	if _, ok := v.resource.rows[contact]; level == Off || level == Visible && !ok {
+	if _, ok := v.resource.rows[contact]; seen && (level == Off || level == Visible && !ok) {
 		return
 	}
-	seen, n := a == v.account || v.sees(a), len(out.wires)
 	for _, e := range a.entries {
 		switch {
 		case !seen || e.wire == nil || !v.maySee(e):
