@@ -8,15 +8,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/bearhug/bearhug/client"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/store"
 )
 
@@ -139,7 +143,7 @@ type demo struct {
 	messages int
 }
 
-// populate makes the organisation, its accounts and the rosters of the teams.
+// populate makes the organisation, its accounts and the shared groups.
 func (d *demo) populate(ctx context.Context, people int) error {
 	st := d.node.Store
 	org, err := st.AddOrg(ctx, demoDomain)
@@ -155,47 +159,46 @@ func (d *demo) populate(ctx context.Context, people int) error {
 	if err != nil {
 		return err
 	}
-	ids := make([]store.AccountID, people)
 	for i := range people {
 		p := newPerson(d, i)
-		if ids[i], err = st.CreateAccount(ctx, org, p.jid.Local(), keys); err != nil {
+		if _, err := st.CreateAccount(ctx, org, p.jid.Local(), keys); err != nil {
 			return err
 		}
 		d.people = append(d.people, p)
 	}
-	you, err := st.CreateAccount(ctx, org, demoYou, keys)
+	if _, err := st.CreateAccount(ctx, org, demoYou, keys); err != nil {
+		return err
+	}
+	return d.acquaint(ctx)
+}
+
+// acquaint makes a shared group of each team, which sees itself, and one of
+// guests, which you are in: guests see all teams, and all teams see guests.
+func (d *demo) acquaint(ctx context.Context) error {
+	groups := d.node.chat.router.Rosters.Groups
+	guests, err := groups.AddGroup(ctx, d.org, roster.NewGroup{Name: "guests", Label: "Guests"})
 	if err != nil {
 		return err
 	}
-	return d.acquaint(ctx, ids, you)
-}
-
-// acquaint puts the members of a team on each other's rosters, and everybody
-// on yours.
-func (d *demo) acquaint(ctx context.Context, ids []store.AccountID, you store.AccountID) error {
-	st := d.node.Store
-	item := func(owner store.AccountID, peer jid.JID, name, group string) error {
-		_, err := st.SetRosterItem(ctx, d.org, owner, store.RosterItem{
-			Peer: peer.String(), Name: name, Sub: store.SubBoth, Groups: []string{group}, Listed: true,
-		})
+	if _, err := groups.Join(ctx, guests, jid.MustParse(demoYou+"@"+demoDomain)); err != nil {
 		return err
 	}
-	self := jid.MustParse(demoYou + "@" + demoDomain)
-	for i, p := range d.people {
-		if err := item(you, p.jid, p.name, p.team); err != nil {
+	teams := map[string][]jid.JID{}
+	for _, p := range d.people {
+		teams[p.team] = append(teams[p.team], p.jid)
+	}
+	for _, name := range slices.Sorted(maps.Keys(teams)) {
+		team, err := groups.AddGroup(ctx, d.org, roster.NewGroup{Name: strings.ToLower(name), Label: name})
+		if err != nil {
 			return err
 		}
-		if err := item(ids[i], self, "You", "Guests"); err != nil {
+		_, joined := groups.Join(ctx, team, teams[name]...)
+		if err := errors.Join(joined, groups.Show(ctx, team, guests, false), groups.Show(ctx, guests, team, false)); err != nil {
 			return err
 		}
-		for j, mate := range d.people {
-			if i != j && p.team == mate.team {
-				p.mates = append(p.mates, mate.jid)
-				if err := item(ids[i], mate.jid, mate.name, mate.team); err != nil {
-					return err
-				}
-			}
-		}
+	}
+	for _, p := range d.people {
+		p.mates = slices.DeleteFunc(slices.Clone(teams[p.team]), func(mate jid.JID) bool { return mate == p.jid })
 	}
 	return nil
 }

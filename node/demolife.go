@@ -19,7 +19,6 @@ import (
 type person struct {
 	demo   *demo
 	jid    jid.JID
-	name   string
 	team   string
 	mates  []jid.JID
 	config client.Config
@@ -54,7 +53,7 @@ func newPerson(d *demo, i int) *person {
 	}
 	return &person{
 		demo: d, jid: jid.MustParse(local + "@" + demoDomain), team: strings.ToUpper(team[:1]) + team[1:],
-		name: strings.ToUpper(first[:1]) + first[1:], heard: make(chan heard, 16),
+		heard: make(chan heard, 16),
 	}
 }
 
