@@ -13,8 +13,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +26,7 @@ import (
 
 	"github.com/bearhug/bearhug/client"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/tests/mariadb"
 )
 
 // Password is that of all accounts of these tests.
@@ -113,7 +112,12 @@ func Prepare(tb testing.TB, o Options) *Server {
 		tb: tb, program: os.Getenv(programVar), logFile: filepath.Join(dir, "log"),
 	}
 	for _, key := range []string{"c2s.listen", "c2s.tls_listen", "http.listen", "http.tls_listen", "ops.listen"} {
-		s.flags = append(s.flags, "--"+key+"=127.0.0.1:"+strconv.Itoa(freePort(tb)))
+		port, held, err := mariadb.ClaimPort()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { held.Close() })
+		s.flags = append(s.flags, "--"+key+"=127.0.0.1:"+strconv.Itoa(port))
 	}
 	if o.Database != "" {
 		s.flags = append(s.flags, "--db.url="+o.Database)
@@ -147,25 +151,6 @@ func Prepare(tb testing.TB, o Options) *Server {
 		}
 	})
 	return s
-}
-
-// freePort finds a port outside the range of outgoing connections, so that
-// nobody takes it while the server is down.
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	for range 1000 {
-		port := 10000 + rand.IntN(20000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			tb.Fatal(err)
-		}
-		return port
-	}
-	tb.Fatal("no free port")
-	return 0
 }
 
 // Command runs a command of the program on the server's data and returns what

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -29,6 +30,7 @@ type Server struct {
 
 	cmd  *exec.Cmd
 	done chan error
+	held io.Closer // the port, until the process ends
 }
 
 // find looks for a program in PATH and where distributions put daemons.
@@ -60,12 +62,13 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 		return nil, err
 	}
 	for range 3 { // somebody may take the port before the server does
-		if s.Port, err = freePort(); err != nil {
-			continue
+		if s.Port, s.held, err = ClaimPort(); err != nil {
+			return nil, err
 		}
 		if err = s.Restart(ctx); err == nil {
 			return s, nil
 		}
+		err = errors.Join(err, s.held.Close())
 	}
 	return nil, err
 }
@@ -101,15 +104,26 @@ func (s *Server) socket() string { return filepath.Join(s.Dir, "sock") }
 // in its directory, and others may be at work on theirs.
 func (s *Server) scratch() string { return filepath.Join(s.Dir, "tmp") }
 
-// freePort is a port of loopback that is free now, below those that the kernel
-// gives to outgoing connections: a killed server must find it free again.
-func freePort() (int, error) {
-	port := 20_000 + rand.IntN(12_000)
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return 0, err
+// ClaimPort finds a port of loopback that is free and stays so until held is
+// closed or this process ends, though nobody listens there: a killed server
+// must find it free again. It lies below those that the kernel gives to
+// outgoing connections, and other tests that claim theirs know of it, by a name
+// in the kernel.
+func ClaimPort() (port int, held io.Closer, err error) {
+	for range 1000 {
+		port = 10_000 + rand.IntN(22_000)
+		if held, err = net.Listen("unix", "@bearhug-test-port-"+strconv.Itoa(port)); err != nil {
+			continue
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, held, l.Close()
+		}
+		if e := held.Close(); e != nil {
+			return 0, nil, e
+		}
 	}
-	return port, l.Close()
+	return 0, nil, fmt.Errorf("no free port: %w", err)
 }
 
 // Restart starts the server on its data directory, after Stop or Kill, and
