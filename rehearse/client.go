@@ -32,6 +32,18 @@ func presence(show string, caps bool) string {
 	return p + "</presence>"
 }
 
+// pushed notes the version of the roster that a push brings (RFC 6121 §2.6.3).
+func (g *Guest) pushed(el []byte) {
+	if at := bytes.Index(el, []byte("<query")); at >= 0 && bytes.HasPrefix(attr(el[at:], "xmlns"), []byte("jabber:iq:roster")) {
+		if v := attr(el[at:], "ver"); v != nil {
+			g.version = string(v)
+			if g.login != nil { // it came in the middle of the sign-in
+				g.login.version = g.version
+			}
+		}
+	}
+}
+
 // answer answers a request, as clients must (RFC 6120 §8.2.3): roster pushes,
 // pings, and what the client can do.
 func (g *Guest) answer(el []byte) {

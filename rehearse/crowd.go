@@ -268,6 +268,7 @@ func (c *Crowd) took(g *Guest, el []byte) error {
 		g.received++
 	case named(el, "iq"):
 		g.received++
+		g.pushed(el)
 		g.answer(el)
 	case named(el, "r"):
 		g.line.Send(fmt.Appendf(nil, "<a xmlns='%s' h='%d'/>", smNS, g.received))

@@ -15,6 +15,8 @@
 //	crowd.go      people who sign in, are cut off, resume
 //	chat.go       people who write: closed and open model, the oracle
 //	hold.go       people who only stay, over TLS and WebSocket
+//	stir.go       people who change their presence, and a model of who sees what
+//	lookout.go    what everyone is told of one contact
 //	histogram.go  latencies
 //	process.go    what a server process uses, read from /proc
 //

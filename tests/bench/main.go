@@ -42,6 +42,7 @@ type options struct {
 	profile    string
 	keep       bool
 	rate       float64
+	part       float64
 }
 
 // measurements in the order in which they run.
@@ -57,6 +58,10 @@ var measurements = []struct {
 	{"signin", "15,000 sign-ins, then all cut off and resumed", (*bench).signIn},
 	{"idle", "memory of 15,000 people over TCP, TLS, WebSocket, WSS", (*bench).idle},
 	{"import", "100,000 accounts imported while people chat", (*bench).imports},
+	{"group-add", "one person joins a group that 10,000 see, and leaves it", (*bench).groupAdd},
+	{"growth", "the exponent of presence: 200, 600, 2,000 people, one group and groups of 50", (*bench).growth},
+	{"top", "`bearhug top` while 2,000 people of one group connect at once", (*bench).top},
+	{"lever", "presence made coarse in the middle of a storm of 1,000 people, and full again", (*bench).lever},
 }
 
 func main() {
@@ -70,6 +75,7 @@ func main() {
 	flag.IntVar(&o.loadCore, "load-core", 1, "core of the loader")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the server to this `directory`")
 	flag.Float64Var(&o.rate, "rate", 0, "only the open model, at this `rate` (messages a second)")
+	flag.Float64Var(&o.part, "share", 1, "only this `part` of the people, in measurements of presence, to try them")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data directories")
 	flag.Usage = usage
 	flag.Parse()

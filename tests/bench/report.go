@@ -17,9 +17,14 @@ type figure struct {
 	// Target is what it should be: at least, or with Most at most. 0: none.
 	Target float64 `json:"target,omitempty"`
 	Most   bool    `json:"most,omitempty"`
+	// Until, if it is not 0, bounds it above as Target does below.
+	Until float64 `json:"until,omitempty"`
 }
 
 func (f *figure) met() bool {
+	if f.Until != 0 && f.Median > f.Until {
+		return false
+	}
 	return f.Target == 0 || f.Most && f.Median <= f.Target || !f.Most && f.Median >= f.Target
 }
 
@@ -49,6 +54,8 @@ func (r *report) add(name, unit string, v float64) *figure {
 func (f *figure) atLeast(v float64) { f.Target = v }
 func (f *figure) atMost(v float64)  { f.Target, f.Most = v, true }
 
+func (f *figure) between(low, high float64) { f.Target, f.Until = low, high }
+
 // median gives what was noted so far; 0 when nothing was.
 func (r *report) median(name string) float64 {
 	for _, f := range r.Figures {
@@ -72,6 +79,9 @@ func (r *report) print(w io.Writer) {
 			target, verdict = "≥ "+decimal(f.Target), "met"
 			if f.Most {
 				target = "≤ " + decimal(f.Target)
+			}
+			if f.Until != 0 {
+				target = decimal(f.Target) + " to " + decimal(f.Until)
 			}
 			if !f.met() {
 				verdict = "**missed**"

@@ -1,0 +1,385 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bearhug/bearhug/node"
+	"github.com/bearhug/bearhug/rehearse"
+)
+
+// topEvery is how far apart the captures of a storm are.
+const topEvery = 700 * time.Millisecond
+
+// top captures `bearhug top --once` while everybody of one group connects at
+// once: presence has to be the dearest of all.
+func (b *bench) top() error {
+	for range b.runs {
+		if err := b.topOnce(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) topOnce() (err error) {
+	people, err := b.people(b.share(2000))
+	if err != nil {
+		return err
+	}
+	s, err := b.grouped(people, len(people), len(people))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err := s.start(); err != nil {
+		return err
+	}
+	// A view of the last two seconds instead of the last ten.
+	if err := s.ctl("lever.set", node.LeverArgs{Name: "ledger.every", Value: "1s"}, nil); err != nil {
+		return err
+	}
+	crowd, leave, err := b.crowd(s, rehearse.Wishes{Roster: true, Presence: true, Caps: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, leave()) }()
+	time.Sleep(3 * time.Second)
+	defer beside()()
+	g := &rehearse.Gathering{Crowd: crowd, Size: len(people), Patience: 120 * time.Second}
+	connect := func() (*rehearse.Meeting, error) { return g.Connect(people) }
+	if err := b.capture(s, g, "rosters fetched", connect); err != nil {
+		return err
+	}
+	if err := crowd.SignOut(30 * time.Second); err != nil {
+		return err
+	}
+	if err := s.quiet(crowd); err != nil {
+		return err
+	}
+	return b.capture(s, g, "with ver", g.Return)
+}
+
+// capture looks at a storm.
+func (b *bench) capture(s *server, g *rehearse.Gathering, how string, storm func() (*rehearse.Meeting, error)) error {
+	over, captured := make(chan struct{}), make(chan capture, 1)
+	go func() { captured <- s.captures(over) }()
+	m, err := storm()
+	if err == nil {
+		err = g.Crowd.Stay(2500 * time.Millisecond) // what was spent last is in the view
+	}
+	close(over)
+	c := <-captured
+	if err = errors.Join(err, c.err); err != nil {
+		return err
+	}
+	if !m.Complete() {
+		return fmt.Errorf("the storm is not complete: %s", g.Missing())
+	}
+	name := "top, " + how
+	b.report.add(name+": storm complete", "s", m.Length.Seconds())
+	b.report.add(name+": CPU of presence at its most", "%", c.percent)
+	b.report.add(name+": share of the server's CPU that features name then", "%", c.named).atLeast(80)
+	b.report.add(name+": views", "", float64(c.views))
+	b.report.add(name+": views with presence on top", "", float64(c.onTop)).atLeast(1)
+	fmt.Printf("    %s: storm of %d complete after %.1f s; presence on top of %d of %d views; the one with most presence:\n\n%s\n",
+		how, len(g.Crowd.Guests), m.Length.Seconds(), c.onTop, c.views, c.text)
+	if b.profile == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(b.profile, strings.ReplaceAll(name, ", ", "-")+".txt"), []byte(c.text), 0o644)
+}
+
+// beside lets a second thread of this process run, on the same core, where the
+// kernel shares it out.
+func beside() (end func()) {
+	cores := runtime.GOMAXPROCS(2)
+	return func() { runtime.GOMAXPROCS(cores) }
+}
+
+// A capture is the view of the top with most presence in it.
+type capture struct {
+	text         string
+	percent      float64 // of a processor, of presence
+	named        float64 // of the process, by features
+	views, onTop int
+	err          error
+}
+
+// captures looks again and again until it is over.
+func (s *server) captures(over <-chan struct{}) (c capture) {
+	for {
+		select {
+		case <-over:
+			if c.views == 0 {
+				c.err = errors.New("the storm was over before anybody looked")
+			}
+			return c
+		case <-time.After(topEvery):
+		}
+		// Both come from one reading, most often; the text is what is shown.
+		text, err := s.output("top", "--once")
+		var t node.Top
+		if err == nil {
+			t, err = s.topNow()
+		}
+		if err != nil {
+			c.err = errors.Join(c.err, err)
+			return c
+		}
+		i := slices.IndexFunc(t.Rows, func(r node.TopRow) bool { return r.Feature == "presence" })
+		if i < 0 || t.Rows[i].CPU <= 0 {
+			continue
+		}
+		c.views++
+		if i == 0 {
+			c.onTop++
+		}
+		if t.Rows[i].CPU > c.percent && presenceFirst(string(text)) == (i == 0) {
+			c.text, c.percent, c.named = string(text), t.Rows[i].CPU, 100*t.Named/max(t.CPU, 1e-9)
+		}
+	}
+}
+
+// presenceFirst reads the first line of a view's table.
+func presenceFirst(view string) bool {
+	_, rows, ok := strings.Cut(view, "FEATURE")
+	if ok {
+		_, rows, ok = strings.Cut(rows, "\n")
+	}
+	fields := strings.Fields(rows)
+	return ok && len(fields) > 0 && fields[0] == "presence"
+}
+
+// How the lever is measured.
+const (
+	stirring = 16 * time.Second // before: the ledger's view is of the last ten to fifteen
+	compared = 5 * time.Second  // of processor time, before and after
+	pairRate = 50               // messages a second
+	trial    = 2 * time.Second  // of a rate of changes
+	aim      = 0.45             // of a processor, that the server is to use
+)
+
+// lever turns presence to coarse in the middle of a storm, and takes it back.
+func (b *bench) lever() error {
+	for range b.runs {
+		if err := b.leverOnce(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) leverOnce() (err error) {
+	n := b.share(1000)
+	people, err := b.people(n + 2)
+	if err != nil {
+		return err
+	}
+	s, err := b.grouped(people, n, n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err := s.start(); err != nil {
+		return err
+	}
+	crowd, leave, err := b.crowd(s, rehearse.Wishes{Roster: true, Presence: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, leave()) }()
+	pair, part, err := b.crowd(s, rehearse.Wishes{Presence: true, Manage: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, part()) }()
+	if _, err := pair.SignIn(people[n:], 1); err != nil {
+		return err
+	}
+	stir := &rehearse.Stir{Crowd: crowd, Size: n}
+	if err := stir.Enter(people[:n], inFlight, 60*time.Second); err != nil {
+		return err
+	}
+	if err := b.calibrate(s, stir); err != nil {
+		return err
+	}
+	defer beside()()
+	over, said := make(chan struct{}), make(chan error, 1)
+	go func() { said <- b.chat(pair, over) }()
+	turned := make(chan turn, 1)
+	go func() { turned <- s.turn(crowd.Loop, over) }()
+	err = stir.Run(10*time.Minute, over)
+	t := <-turned
+	if err = errors.Join(err, t.err, <-said); err != nil {
+		return err
+	}
+	if err := stir.Settle(10 * time.Second); err != nil {
+		return fmt.Errorf("after the undo: %w", err)
+	}
+	return b.judge(stir, &t)
+}
+
+// calibrate finds a rate of changes at which the server is about half busy.
+func (b *bench) calibrate(s *server, stir *rehearse.Stir) error {
+	stir.Rate = float64(len(stir.Crowd.Guests)) / 10
+	for range 4 {
+		if err := stir.Run(500*time.Millisecond, b.ctx.Done()); err != nil {
+			return err
+		}
+		before, err := rehearse.CPU(s.pid())
+		if err != nil {
+			return err
+		}
+		if err := stir.Run(trial, b.ctx.Done()); err != nil {
+			return err
+		}
+		after, err := rehearse.CPU(s.pid())
+		if err != nil {
+			return err
+		}
+		busy := float64(after-before) / float64(trial)
+		stir.Rate *= min(max(aim/max(busy, 0.01), 0.25), 4)
+	}
+	return stir.Settle(20 * time.Second)
+}
+
+// chat lets the pair write until it is over.
+func (b *bench) chat(pair *rehearse.Crowd, over <-chan struct{}) error {
+	o, err := pair.Talk(rehearse.Chat{Body: 100, Durable: true, Origin: true, Rate: pairRate, Length: time.Hour, Stop: over})
+	if err != nil {
+		return err
+	}
+	b.report.add("lever: messages of the pair", "", float64(o.Sent))
+	b.report.add("lever: delivered p99 of the pair", "ms", milli(o.Delivery.Quantile(0.99)))
+	fmt.Printf("    a pair wrote %d messages meanwhile, none lost; delivered p99 %.0f ms\n", o.Sent, milli(o.Delivery.Quantile(0.99)))
+	return o.Check()
+}
+
+// A turn is what was seen of the lever; times are of the loop's clock.
+type turn struct {
+	announced     node.LeverSaving
+	list          string        // of lever ls
+	set, answered time.Duration // the command, and its answer
+	undo          time.Duration
+	before, after float64 // server, % of a processor
+	err           error
+}
+
+// turn moves the lever and takes it back; over is closed at the end.
+func (s *server) turn(loop *rehearse.Loop, over chan<- struct{}) (t turn) {
+	defer close(over)
+	do := func(f func() error) {
+		if t.err == nil {
+			t.err = f()
+		}
+	}
+	wait := func(d time.Duration) {
+		if t.err == nil {
+			time.Sleep(d)
+		}
+	}
+	// At the end of a bucket all is told at once, which is another matter.
+	const bucket = 5 * time.Minute
+	need := stirring + 4*compared
+	if left := time.Until(time.Now().Truncate(bucket).Add(bucket)); left < need {
+		wait(left)
+	}
+	wait(stirring - compared)
+	do(func() (err error) { t.before, err = s.busy(compared); return err })
+	do(func() (err error) { t.announced, t.list, err = s.announced(); return err })
+	do(func() error {
+		t.set = loop.Now()
+		err := s.ctl("lever.set", node.LeverArgs{Name: "presence", Value: "coarse", Why: "the core burns"}, nil)
+		t.answered = loop.Now()
+		return err
+	})
+	wait(time.Second)
+	do(func() (err error) { t.after, err = s.busy(compared); return err })
+	do(func() error {
+		t.undo = loop.Now()
+		return s.ctl("lever.undo", node.LeverArgs{}, nil)
+	})
+	wait(3 * time.Second)
+	return t
+}
+
+// busy is how much of a processor the server uses, in percent.
+func (s *server) busy(d time.Duration) (float64, error) {
+	before, err := rehearse.CPU(s.pid())
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	time.Sleep(d)
+	after, err := rehearse.CPU(s.pid())
+	return 100 * (after - before).Seconds() / time.Since(start).Seconds(), err
+}
+
+// announced asks what coarse would save.
+func (s *server) announced() (node.LeverSaving, string, error) {
+	out, err := s.output("lever", "ls", "presence", "--json")
+	if err != nil {
+		return node.LeverSaving{}, "", err
+	}
+	var list node.LeverList
+	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&list); err != nil {
+		return node.LeverSaving{}, "", err
+	}
+	text, err := s.output("lever", "ls", "presence")
+	for _, l := range list.Levers {
+		for _, saves := range l.Saves {
+			if saves.Value == "coarse" {
+				return saves, string(text), err
+			}
+		}
+	}
+	return node.LeverSaving{}, "", errors.Join(err, fmt.Errorf("lever ls does not tell what coarse saves: %s", text))
+}
+
+// judge holds what was announced against what came.
+func (b *bench) judge(stir *rehearse.Stir, t *turn) error {
+	const step = 50 * time.Millisecond
+	usual := float64(stir.CameBetween(t.set-compared, t.set)) / float64(compared/step)
+	effect := time.Duration(-1)
+	for at := t.set; at+step <= t.undo; at += step {
+		if float64(stir.CameBetween(at, at+step)) >= usual/10 {
+			effect = -1
+		} else if effect < 0 {
+			effect = at - t.set
+		}
+	}
+	came := t.before - t.after
+	r := &b.report
+	r.add("lever: answer of the command", "ms", milli(t.answered-t.set))
+	r.add("lever: presences below a tenth after", "s", effect.Seconds()).atMost(1)
+	r.add("lever: server busy before", "%", t.before)
+	r.add("lever: server busy after", "%", t.after)
+	r.add("lever: saving announced", "% of a processor", t.announced.CPU)
+	r.add("lever: saving that came", "% of a processor", came)
+	r.add("lever: announced, of what came", "", t.announced.CPU/came).between(0.7, 1.3)
+	caught, ok := stir.Caught(t.undo, stir.Waited(t.set-compared, t.set))
+	r.add("lever: no more behind than before, after the undo", "s", (caught - t.undo).Seconds())
+	fmt.Printf("    %.0f changes and %.0f presences a second; coarse answered after %.0f ms, in effect after %.2f s\n",
+		stir.Rate, usual*float64(time.Second/step), milli(t.answered-t.set), effect.Seconds())
+	fmt.Printf("    server %.1f %% busy, then %.1f %%: %.1f %% announced, %.1f %% came; lever ls had said:\n%s",
+		t.before, t.after, t.announced.CPU, came, t.list)
+	fmt.Printf("    undone: all was caught up with %.2f s later, and every view right when people rested\n", (caught - t.undo).Seconds())
+	switch {
+	case !ok:
+		return errors.New("what was not told was not caught up with in the 3 s after the undo")
+	case effect < 0:
+		return errors.New("presences never fell below a tenth")
+	case stir.Disordered > 0:
+		return fmt.Errorf("%d presences came after a newer one", stir.Disordered)
+	}
+	return nil
+}
