@@ -13,6 +13,7 @@ var chatModules = []func(*router.Host) router.Module{
 	xep.Roster,
 	xep.Disco,
 	xep.Caps,
+	xep.Visible,
 	xep.Contact,
 	xep.Ping,
 	xep.Version,

@@ -37,8 +37,8 @@ func Caps(h *router.Host) router.Module {
 	b := &capsBook{host: h, known: make(map[feature.Org]capsEntry)}
 	return router.Module{
 		Name:  "caps",
-		Doc:   "XEP-0115 1.6: tells clients by a hash on the stream features whether the server's abilities have changed",
-		Disco: []string{nsCaps},
+		Doc:   "XEP-0115 1.6: tells clients by a hash on the stream features whether the server's abilities have changed; spares them capabilities they have (§8.4)",
+		Disco: []string{nsCaps, nsCaps + "#optimize"},
 		Features: func(x *stanza.XML, org feature.Org, signedIn bool) {
 			if signedIn {
 				x.Empty("c", "xmlns", nsCaps, "hash", "sha-1", "node", capsNode, "ver", b.ver(org))
