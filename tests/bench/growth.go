@@ -13,42 +13,53 @@ import (
 	"github.com/bearhug/bearhug/rehearse"
 )
 
-// How the growth is measured: rows of the ledger every five seconds, ten of
+// How the growth is measured: rows of the ledger every five seconds, nine of
 // them per step, one change a person and minute in them. Nothing is sped up:
-// within the 50 seconds of a step five people of six change, at random.
+// within the 45 seconds of a step one of two people changes, some twice.
 const (
 	rowEvery    = 5 * time.Second
-	rowsPerStep = 10
+	rowsPerStep = 9
 	settling    = rowEvery + time.Second // a row without a change parts the sign-ins from a step
 )
 
 // steps are how many people are online.
 var steps = [...]int{200, 600, 2000}
 
+// mesh is people whose growth is measured.
+type mesh struct {
+	name      string
+	size      int
+	window    string  // of the dial presence.window; "": as shipped
+	low, high float64 // of the exponent
+}
+
 // growth measures what the ledger says of presence: how its cost grows with the
-// people online, in one group of all, and in groups of 50.
+// people online, in one group of all, and in groups of 50. In one group, changes
+// leave together the more there are, so that the cost grows by less than the
+// square: it is measured without that as well.
 func (b *bench) growth() error {
 	all := b.share(steps[len(steps)-1])
-	for _, w := range []struct {
-		name      string
-		size      int
-		low, high float64 // of the exponent
-	}{{"one group", all, 1.7, 2.3}, {"groups of 50", groupSize, 0.7, 1.3}} {
+	for _, m := range []mesh{
+		{name: "one group", size: all, low: 1, high: 2.3},
+		{name: "one group, each change at once", size: all, window: "0ms", low: 1.7, high: 2.3},
+		{name: "groups of 50", size: groupSize, low: 0.7, high: 1.3},
+	} {
 		began := time.Now()
-		if err := b.growOnce(w.name, w.size, w.low, w.high); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		if err := b.growOnce(&m); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		fmt.Printf("    %s took %.0f s\n", w.name, time.Since(began).Seconds())
+		fmt.Printf("    %s took %.0f s\n", m.name, time.Since(began).Seconds())
 	}
 	return nil
 }
 
-func (b *bench) growOnce(name string, size int, low, high float64) (err error) {
+func (b *bench) growOnce(m *mesh) (err error) {
+	name := m.name
 	people, err := b.people(b.share(steps[len(steps)-1]))
 	if err != nil {
 		return err
 	}
-	s, err := b.grouped(people, len(people), size)
+	s, err := b.grouped(people, len(people), m.size)
 	if err != nil {
 		return err
 	}
@@ -59,12 +70,17 @@ func (b *bench) growOnce(name string, size int, low, high float64) (err error) {
 	if err := s.ctl("lever.set", node.LeverArgs{Name: "ledger.every", Value: rowEvery.String()}, nil); err != nil {
 		return err
 	}
+	if m.window != "" {
+		if err := s.ctl("lever.set", node.LeverArgs{Name: "presence.window", Value: m.window}, nil); err != nil {
+			return err
+		}
+	}
 	crowd, leave, err := b.crowd(s, rehearse.Wishes{Roster: true, Presence: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, leave()) }()
-	stir := &rehearse.Stir{Crowd: crowd, Size: size}
+	stir := &rehearse.Stir{Crowd: crowd, Size: m.size}
 	for _, step := range steps {
 		n := b.share(step)
 		if err := b.growStep(s, stir, name, people[len(crowd.Guests):n]); err != nil {
@@ -80,7 +96,7 @@ func (b *bench) growOnce(name string, size int, low, high float64) (err error) {
 		return errors.New("bearhug top does not know how presence grows")
 	}
 	g := top.Rows[i].Growth
-	b.report.add("growth, "+name+": exponent of presence", "", g.Exponent).between(low, high)
+	b.report.add("growth, "+name+": exponent of presence", "", g.Exponent).between(m.low, m.high)
 	b.report.add("growth, "+name+": half of the interval", "", (g.High-g.Low)/2)
 	b.report.add("growth, "+name+": rows it is told from", "", float64(g.Points))
 	fmt.Printf("    %s: presence grows as n^%.2f, with 95 %% confidence between %.2f and %.2f, by %d rows\n", name, g.Exponent, g.Low, g.High, g.Points)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	_ "modernc.org/sqlite"
 
 	"github.com/bearhug/bearhug/rehearse"
 )
@@ -121,7 +124,16 @@ func (s *server) importCSV(what string, csv []byte) error {
 
 // bearhugRosters writes personal contacts into the tables. The sign-ins check
 // that the server takes them for rosters.
-func (s *server) bearhugRosters() error {
+func (s *server) bearhugRosters() (err error) {
+	if s.sql == nil { // SQLite, which nobody has open now
+		if s.sql, err = sql.Open("sqlite", filepath.Join(s.dir, "data", "bearhug.db")); err != nil {
+			return err
+		}
+		defer func() {
+			err = errors.Join(err, s.sql.Close())
+			s.sql = nil
+		}()
+	}
 	ids := map[string]int64{}
 	rows, err := s.sql.QueryContext(s.b.ctx, "SELECT name, id FROM account")
 	if err != nil {
