@@ -46,9 +46,9 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	log := NewLog(LogConfig{Level: "warn", Format: "text"}, os.Stderr)
-	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Log: log})
+	s, err := openStore(ctx, cfg, nil, log)
 	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	control := ops.NewControl(slog.New(slog.DiscardHandler))
@@ -59,6 +59,25 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 	adm.register(control)
 	(&leverDesk{admin: adm, board: board}).register(control)
 	return fn(control.Caller())
+}
+
+// openStore opens the store; the caller has locked the data directory. board
+// may be nil.
+func openStore(ctx context.Context, cfg *Config, board *feature.Board, log *slog.Logger) (*store.Store, error) {
+	if file := cfg.DatabaseFile(); file != "" {
+		kept, err := ops.FinishRestore(file)
+		if err != nil {
+			return nil, err
+		}
+		if kept != "" {
+			log.Warn("a restore that was cut short is done now", "database", file, "kept", kept)
+		}
+	}
+	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Board: board, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
 }
 
 // dial waits for the socket of a server that is starting. locked is what it
@@ -112,9 +131,9 @@ func Restore(ctx context.Context, cfg *Config, file string) (info ops.BackupInfo
 	}
 	// Open it once: its schema is brought to this version, and it is seen
 	// to work before anybody relies on it.
-	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Log: slog.New(slog.DiscardHandler)})
+	s, err := openStore(ctx, cfg, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return info, kept, fmt.Errorf("restore: open the restored database: %w", err)
+		return info, kept, fmt.Errorf("restore: the restored database: %w", err)
 	}
 	return info, kept, s.Close()
 }

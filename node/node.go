@@ -94,9 +94,8 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	}()
 	n.gc = startGC()
 	began := time.Now()
-	n.Store, err = store.Open(ctx, store.Config{URL: n.Config.DatabaseURL(), Board: n.Board, Log: n.Log})
-	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+	if n.Store, err = openStore(ctx, n.Config, n.Board, n.Log); err != nil {
+		return err
 	}
 	n.Log.Debug("store open", "seconds", time.Since(began).Seconds())
 	if err := n.startOps(); err != nil {

@@ -390,3 +390,58 @@ func TestMetricsWriteTo(t *testing.T) {
 		t.Errorf("%q %d %v", b.String(), n, err)
 	}
 }
+
+// TestRestoreCutShort: wherever the renaming ended, it goes on from there: the
+// new database is in its place, and the files of the old one stay together.
+func TestRestoreCutShort(t *testing.T) {
+	exts := []string{"-wal", "-shm", ""}
+	for _, old := range []bool{true, false} {
+		for moved := range len(exts) + 1 { // so many files of the old one were aside
+			dir := t.TempDir()
+			file := filepath.Join(dir, "b.db")
+			write := func(name, text string) {
+				t.Helper()
+				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(file+".restored", "new")
+			st, err := os.Stat(file + ".restored")
+			if err != nil {
+				t.Fatal(err)
+			}
+			aside := file + ".before-" + st.ModTime().UTC().Format("20060102T150405.000000")
+			for i, ext := range exts {
+				switch {
+				case !old:
+				case i < moved:
+					write(aside+ext, "old"+ext)
+				default:
+					write(file+ext, "old"+ext)
+				}
+			}
+			kept, err := ops.FinishRestore(file)
+			if err != nil || old != (kept == aside) {
+				t.Fatalf("%d moved: %q %v", moved, kept, err)
+			}
+			want := map[string]string{file: "new"}
+			for _, ext := range exts {
+				if old {
+					want[aside+ext] = "old" + ext
+				}
+			}
+			names, err := filepath.Glob(file + "*")
+			if err != nil || len(names) != len(want) {
+				t.Errorf("%d moved: there is %v: %v", moved, names, err)
+			}
+			for name, text := range want {
+				if got, err := os.ReadFile(name); err != nil || string(got) != text {
+					t.Errorf("%d moved: %s holds %q: %v", moved, name, got, err)
+				}
+			}
+			if kept, err := ops.FinishRestore(file); kept != "" || err != nil {
+				t.Errorf("once more: %q %v", kept, err)
+			}
+		}
+	}
+}

@@ -266,6 +266,13 @@ func TestWithoutServer(t *testing.T) {
 	p.fails("restore damaged.db", "", append(data, "restore", "damaged.db")...)
 	p.ok("anna@a.example\nbert@a.example\ncarl@b.example\n", "", append(data, "user", "ls")...)
 
+	// The process ended while it put the files in place: the next command goes on.
+	db := filepath.Join(p.dir, "d", "bearhug.db")
+	if err := os.Rename(db, db+".restored"); err != nil {
+		t.Fatal(err)
+	}
+	p.ok("anna@a.example\nbert@a.example\ncarl@b.example\n", "", append(data, "user", "ls")...)
+
 	// Into a directory that does not exist yet.
 	if out, errs, code := p.run("", "--data", "fresh", "restore", "backup-false.db"); code != 0 || strings.Contains(out, "kept") {
 		t.Errorf("restore: exit %d, %q, %q", code, out, errs)
