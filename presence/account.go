@@ -36,6 +36,9 @@ type Account struct {
 	load   sync.Mutex
 	loaded atomic.Bool
 	signIn atomic.Pointer[credentials] // what the last sign-in read
+	// brought is the roster that the sign-in has read with the account, until
+	// it is open.
+	brought atomic.Pointer[broughtRoster]
 
 	edits  sync.Mutex // held from a change of the roster to its push: pushes come in order
 	pushes uint64     // sent so far, for their ids; guarded by edits
@@ -65,6 +68,12 @@ type Resource struct {
 // read.
 type credentials struct {
 	row     *store.Account
+	version uint64
+}
+
+// A broughtRoster are the rows of a roster, and their version.
+type broughtRoster struct {
+	rows    []store.RosterItem
 	version uint64
 }
 
@@ -108,6 +117,9 @@ func (a *Account) Hold() *Account {
 
 // Roster opens the account's roster. Close it when done.
 func (a *Account) Roster(ctx context.Context) (*roster.Roster, error) {
+	if p := a.brought.Load(); p != nil && p.version == a.version.Load() {
+		return a.directory.rosters.OpenRead(a.Org, a.ID, p.rows, p.version)
+	}
 	return a.directory.rosters.Open(ctx, a.Org, a.ID, a.version.Load())
 }
 
@@ -138,6 +150,7 @@ func (a *Account) keep(ro *roster.Roster) {
 	defer a.board.mu.Unlock()
 	if a.roster == nil && len(a.Resources()) > 0 {
 		a.roster = ro.Hold()
+		a.brought.Store(nil)
 	}
 }
 

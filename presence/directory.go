@@ -190,7 +190,7 @@ func (d *Directory) Account(ctx context.Context, bare jid.JID) (*Account, error)
 	if a.loaded.Load() {
 		return a, nil
 	}
-	if _, err := d.read(ctx, a); err != nil {
+	if _, err := d.read(ctx, a, false); err != nil {
 		d.abandon(a)
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.
 	}
 	a.load.Lock()
 	defer a.load.Unlock()
-	row, err := d.read(ctx, a)
+	row, err := d.read(ctx, a, true)
 	if err != nil {
 		d.abandon(a)
 		return nil, nil, err
@@ -221,9 +221,22 @@ func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.
 	return a, row, nil
 }
 
+// row reads the row of an account, and for who signs in, and is not there yet,
+// the roster by the same statement.
+func (d *Directory) row(ctx context.Context, a *Account, signIn bool) (*store.Account, error) {
+	if !signIn || len(a.Resources()) > 0 {
+		return d.Store.Account(ctx, a.Org, a.JID.Local())
+	}
+	row, items, err := d.Store.SignIn(ctx, a.Org, a.JID.Local())
+	if err == nil && len(items) > 0 {
+		a.brought.Store(&broughtRoster{items, row.RosterVersion})
+	}
+	return row, err
+}
+
 // read takes over the row of an account; the caller holds a.load.
-func (d *Directory) read(ctx context.Context, a *Account) (*store.Account, error) {
-	row, err := d.Store.Account(ctx, a.Org, a.JID.Local())
+func (d *Directory) read(ctx context.Context, a *Account, signIn bool) (*store.Account, error) {
+	row, err := d.row(ctx, a, signIn)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrUnknown
 	}
@@ -317,6 +330,7 @@ func (d *Directory) Unbind(a *Account, s *session.Session, broken bool) bool {
 	if len(a.Resources()) == 0 {
 		ro, a.roster = a.roster, nil
 		a.signIn.Store(nil)
+		a.brought.Store(nil)
 	}
 	b.mu.Unlock()
 	b.flushAll(due)

@@ -85,3 +85,36 @@ func TestSignInOfWhoIsThere(t *testing.T) {
 	d.Unbind(a, one, false)
 	signIn("new", 1).Release()
 }
+
+// TestRosterComesWithSignIn: a full sign-in of somebody with contacts is one
+// statement, presence included.
+func TestRosterComesWithSignIn(t *testing.T) {
+	st, h, d, org := openTown(t)
+	w := populate(t, st, h, d, org, "s", 3)
+	w.befriend(w.people[0], w.people[1])
+	w.befriend(w.people[0], w.people[2])
+	board := st.DB().Board()
+	before := statements(board)
+	fresh := presence.New(d.Config) // as after a restart
+	t.Cleanup(fresh.Close)
+	a, _, err := fresh.SignIn(t.Context(), w.people[0].jid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Release()
+	w.d = fresh
+	w.bind(w.people[0], "desk")
+	w.say(w.people[0].resources[0], 1)
+	ro, err := a.Roster(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Rosters.Close(ro)
+	if n := ro.Len(); n != 2 {
+		t.Errorf("%d contacts", n)
+	}
+	if got := statements(board) - before; got != 1 {
+		t.Errorf("%d statements, want 1", got)
+	}
+	w.unbind(w.people[0], 0)
+}

@@ -95,11 +95,35 @@ func (r *Rosters) Open(ctx context.Context, org feature.Org, account store.Accou
 	}
 	ro.refs++
 	r.mu.Unlock()
-	if err := ro.load(ctx); err != nil {
+	if err := ro.load(ctx, nil); err != nil {
 		r.Close(ro)
 		return nil, err
 	}
 	return ro, nil
+}
+
+// OpenRead is Open for a roster whose rows were read already: they are of that
+// version.
+func (r *Rosters) OpenRead(org feature.Org, account store.AccountID, rows []store.RosterItem, version uint64) (*Roster, error) {
+	r.mu.Lock()
+	ro := r.open[account]
+	if ro == nil {
+		ro = &Roster{rosters: r, Org: org, Account: account, loaded: version == 0}
+		r.open[account] = ro
+	}
+	ro.refs++
+	r.mu.Unlock()
+	if err := ro.load(context.Background(), &read{rows, version}); err != nil {
+		r.Close(ro)
+		return nil, err
+	}
+	return ro, nil
+}
+
+// read is a roster as it was read.
+type read struct {
+	rows    []store.RosterItem
+	version uint64
 }
 
 // Hold opens an open roster once more; Close must follow.
@@ -123,16 +147,20 @@ func (r *Rosters) Close(ro *Roster) {
 	}
 }
 
-func (ro *Roster) load(ctx context.Context) error {
+// load reads the items, unless they were given.
+func (ro *Roster) load(ctx context.Context, given *read) (err error) {
 	ro.edit.Lock()
 	defer ro.edit.Unlock()
 	if ro.loaded {
 		return nil
 	}
-	rows, version, err := ro.rosters.store.Roster(ctx, ro.Org, ro.Account)
-	if err != nil {
-		return err
+	if given == nil {
+		given = new(read)
+		if given.rows, given.version, err = ro.rosters.store.Roster(ctx, ro.Org, ro.Account); err != nil {
+			return err
+		}
 	}
+	rows, version := given.rows, given.version
 	items := make(map[jid.JID]*Item, len(rows))
 	for _, row := range rows {
 		it, err := fromRow(row)

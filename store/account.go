@@ -80,15 +80,26 @@ func parseKeys(b []byte) ([]Key, error) {
 
 // Account reads an account by one statement. ErrNotFound.
 func (s *Store) Account(ctx context.Context, org feature.Org, local string) (*Account, error) {
+	return s.whole(ctx, org, local, "account-get", nil)
+}
+
+// SignIn reads an account with its roster, which is of the account's
+// RosterVersion, by one statement. ErrNotFound.
+func (s *Store) SignIn(ctx context.Context, org feature.Org, local string) (a *Account, items []RosterItem, err error) {
+	a, err = s.whole(ctx, org, local, "account-signin", &items)
+	return a, items, err
+}
+
+func (s *Store) whole(ctx context.Context, org feature.Org, local, statement string, items *[]RosterItem) (*Account, error) {
 	before := s.behind.drops.Load()
-	a, in, err := s.account(ctx, org, local)
+	a, in, err := s.account(ctx, org, local, statement, items)
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", local, err)
 	}
 	cursor, keptIn := s.behind.inbox(a.ID)
 	if s.behind.drops.Load() != before {
 		// What was only in memory when we asked may have become rows since.
-		if a, in, err = s.account(ctx, org, local); err != nil {
+		if a, in, err = s.account(ctx, org, local, statement, items); err != nil {
 			return nil, fmt.Errorf("account %s: %w", local, err)
 		}
 	}
@@ -100,8 +111,21 @@ func (s *Store) Account(ctx context.Context, org feature.Org, local string) (*Ac
 }
 
 // account reads the row, and the last message that came in as far as rows tell.
-func (s *Store) account(ctx context.Context, org feature.Org, local string) (a *Account, in int64, err error) {
-	err = s.db.Query(ctx, org, "account-get", func(r *db.Row) error {
+func (s *Store) account(ctx context.Context, org feature.Org, local, statement string, items *[]RosterItem) (a *Account, in int64, err error) {
+	if items != nil {
+		*items = nil
+	}
+	err = s.db.Query(ctx, org, statement, func(r *db.Row) error {
+		if items != nil && len(r.Bytes(9)) > 0 {
+			it, err := rosterItem(r, 9)
+			if err != nil {
+				return err
+			}
+			*items = append(*items, it.RosterItem)
+		}
+		if a != nil {
+			return nil
+		}
 		keys, err := parseKeys(r.Bytes(1))
 		if err != nil {
 			return err

@@ -6,6 +6,14 @@ FROM account a LEFT JOIN inbox i ON i.owner = a.id
 WHERE a.org = ? AND a.name = ?
   AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run r WHERE r.id = a.import AND r.done = 1));
 
+-- name: account-signin   feature: account   on: primary
+SELECT a.id, a.sasl, a.disabled, a.roster, a.blocks, a.prefs, i.at_seq, i.at_rnd, i.in_seq,
+  r.peer, r.name, r.sub, r.ask, r.approved, r.listed, r.pending, r.teams, r.ver, r.removed
+FROM account a LEFT JOIN inbox i ON i.owner = a.id
+  LEFT JOIN roster r ON r.owner = a.id AND r.removed = 0
+WHERE a.org = ? AND a.name = ?
+  AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run n WHERE n.id = a.import AND n.done = 1));
+
 -- name: account-ids   feature: account   on: primary
 SELECT a.name, a.id FROM account a
 WHERE a.org = ? AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run r WHERE r.id = a.import AND r.done = 1))

@@ -55,14 +55,15 @@ type RosterDelta struct {
 // keptRemovals is how many removed items a roster remembers.
 const keptRemovals = 200
 
-func rosterItem(r *db.Row) (RosterChange, error) {
-	groups, err := parseList(r.Bytes(7))
+// rosterItem reads the columns of an item, the first of which is at.
+func rosterItem(r *db.Row, at int) (RosterChange, error) {
+	groups, err := parseList(r.Bytes(at + 7))
 	return RosterChange{
 		RosterItem: RosterItem{
-			Peer: r.Text(0), Name: r.Text(1), Sub: Subscription(r.Int(2)), Ask: r.Bool(3), Approved: r.Bool(4),
-			Listed: r.Bool(5), Pending: r.Bytes(6), Groups: groups, Version: uint64(r.Int(8)),
+			Peer: r.Text(at), Name: r.Text(at + 1), Sub: Subscription(r.Int(at + 2)), Ask: r.Bool(at + 3), Approved: r.Bool(at + 4),
+			Listed: r.Bool(at + 5), Pending: r.Bytes(at + 6), Groups: groups, Version: uint64(r.Int(at + 8)),
 		},
-		Removed: r.Bool(9),
+		Removed: r.Bool(at + 9),
 	}, err
 }
 
@@ -96,7 +97,7 @@ func (s *Store) Roster(ctx context.Context, org feature.Org, owner AccountID) (i
 			return err
 		}
 		return tx.Query("roster-list", func(r *db.Row) error {
-			c, err := rosterItem(r)
+			c, err := rosterItem(r, 0)
 			items = append(items, c.RosterItem)
 			return err
 		}, int64(owner))
@@ -133,7 +134,7 @@ func (s *Store) RosterSince(ctx context.Context, org feature.Org, owner AccountI
 			since = -1
 		}
 		return tx.Query("roster-since", func(r *db.Row) error {
-			c, err := rosterItem(r)
+			c, err := rosterItem(r, 0)
 			if !d.Full || !c.Removed {
 				d.Changes = append(d.Changes, c)
 			}
@@ -150,7 +151,7 @@ func (s *Store) RosterSince(ctx context.Context, org feature.Org, owner AccountI
 func (s *Store) RosterItem(ctx context.Context, org feature.Org, owner AccountID, peer string) (*RosterItem, error) {
 	var item *RosterItem
 	err := s.db.Query(ctx, org, "roster-item", func(r *db.Row) error {
-		c, err := rosterItem(r)
+		c, err := rosterItem(r, 0)
 		item = &c.RosterItem
 		return err
 	}, int64(owner), peer)
