@@ -168,6 +168,7 @@ func (p *Poller) poll() {
 				}
 				ready = p.collect(ready[:0], events[:n])
 				p.enqueue(ready)
+				clear(ready) // what is closed is to be forgotten
 				if n < len(events) {
 					return false
 				}
