@@ -9,7 +9,7 @@ import (
 // maxAddresses bounds the addresses whose failures are counted.
 const maxAddresses = 65536
 
-// A budget counts the failed sign-ins of each address in a minute.
+// A budget counts the sign-ins of each address that came to nothing in a minute.
 type budget struct {
 	limit int
 

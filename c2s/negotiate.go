@@ -151,6 +151,11 @@ func (c *conn) signIn(e stanza.Element) error {
 	}
 	switch string(e.Local()) {
 	case "auth":
+		if s.sasl != nil { // without a word about the one before
+			if err := c.wasted(); err != nil {
+				return err
+			}
+		}
 		mech, _ := e.Attr("mechanism")
 		return c.exchange(mech, e.Text())
 	case "response":
@@ -338,10 +343,29 @@ func (c *conn) drop() {
 	}
 }
 
-// refuse tells a failed exchange. Wrong passwords are counted by address; all
-// failures look alike whether the account exists or not.
+// wasted counts an exchange that the client left without an end. It has cost a
+// look at the account, as one with a wrong password does.
+func (c *conn) wasted() error {
+	c.setup.sasl = nil
+	c.drop()
+	c.server.budget.fail(c.address)
+	return c.tried()
+}
+
+// tried counts an exchange that came to nothing on this stream.
+func (c *conn) tried() error {
+	if c.setup.tries++; c.setup.tries >= maxTries {
+		return stream.NewError(stream.PolicyViolation, "too many failed sign-ins on one stream")
+	}
+	return nil
+}
+
+// refuse tells a failed exchange. Wrong passwords are counted by address, and
+// so is what ends after a challenge without one; all failures look alike whether
+// the account exists or not.
 func (c *conn) refuse(err error) error {
 	s := c.setup
+	challenged := s.sasl != nil && s.guess
 	s.sasl = nil
 	c.drop()
 	var f *sasl.Failure
@@ -354,6 +378,8 @@ func (c *conn) refuse(err error) error {
 	case f.Condition == sasl.NotAuthorized && s.guess:
 		c.server.failures.Add(1)
 		c.server.budget.fail(c.address)
+	case challenged && (f.Condition == sasl.Aborted || f.Condition == sasl.MalformedRequest || f.Condition == sasl.IncorrectEncoding):
+		c.server.budget.fail(c.address)
 	}
 	x := new(stanza.XML)
 	x.Start("failure", "xmlns", nsSASL).Empty(f.Condition)
@@ -364,10 +390,7 @@ func (c *conn) refuse(err error) error {
 	if err := c.stream.Write(x.Bytes()); err != nil {
 		return err
 	}
-	if s.tries++; s.tries >= maxTries {
-		return stream.NewError(stream.PolicyViolation, "too many failed sign-ins on one stream")
-	}
-	return nil
+	return c.tried()
 }
 
 // manage is stream management before a resource is bound: only a resumption

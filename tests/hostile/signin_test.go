@@ -133,6 +133,40 @@ func TestGuessing(t *testing.T) {
 	n.leave()
 }
 
+// TestBegunOnly: exchanges that are begun and left, for another or by <abort/>,
+// have their bounds on a stream and by address, as wrong passwords have: each
+// makes the server look for an account.
+func TestBegunOnly(t *testing.T) {
+	const most = 10
+	s := start(t, map[string]string{"c2s.failures": fmt.Sprint(most)})
+	n := settle(t, s)
+	begin := func(w *wire) string { return auth(w, "SCRAM-SHA-1", "n,,n=eve,r=x")[0] }
+	for _, left := range []struct{ address, by string }{{"127.0.7.3", ""}, {"127.0.7.4", "<abort xmlns='" + nsSASL + "'/>"}} {
+		for range most / 5 {
+			w := dial(t, s.Addr("c2s"), left.address).open()
+			for range 5 {
+				if answer := begin(w); !strings.Contains(answer, "<challenge") {
+					t.Fatalf("%q: %s", left.by, answer)
+				}
+				if left.by != "" {
+					w.say(left.by)
+					w.hear("</failure>")
+				}
+			}
+			if left.by == "" {
+				w.say("<auth xmlns='" + nsSASL + "' mechanism='SCRAM-SHA-1'/>")
+			}
+			if got := condition(w.rest()); got != "policy-violation" {
+				t.Errorf("%q: after five the stream ends with %q", left.by, got)
+			}
+		}
+		if answer := begin(dial(t, s.Addr("c2s"), left.address).open()); !strings.Contains(answer, "<temporary-auth-failure/>") {
+			t.Errorf("%q: after %d: %s", left.by, most, answer)
+		}
+	}
+	n.leave()
+}
+
 // TestBehindStartTLS: what comes behind <starttls/> in clear is not taken for
 // something said under TLS (RFC 6120 §5.3.3).
 func TestBehindStartTLS(t *testing.T) {
