@@ -182,11 +182,12 @@ func (a *admin) deleteUser(c *ops.Call) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delete account: %w", err)
 	}
-	if err := a.store.DeleteAccount(c.Context(), org, who.Local()); err != nil {
-		return nil, fmt.Errorf("delete account %s: %w", who, missing(err))
+	err = a.store.DeleteAccount(c.Context(), org, who.Local())
+	if a.accountChanged != nil && (err == nil || errors.Is(err, store.ErrUnfinished)) {
+		a.accountChanged(context.WithoutCancel(c.Context()), who, true)
 	}
-	if a.accountChanged != nil {
-		a.accountChanged(c.Context(), who, true)
+	if err != nil {
+		return nil, fmt.Errorf("delete account %s: %w", who, missing(err))
 	}
 	return User{JID: who.String()}, nil
 }

@@ -204,7 +204,7 @@ func (n *Node) accountChanged(ctx context.Context, who jid.JID, gone bool) {
 		n.chat.router.Dismiss(ctx, who.Bare(), stream.NewError(stream.NotAuthorized, why))
 		return
 	}
-	n.chat.router.CloseAccount(who.Bare(), stream.NewError(stream.Reset, why))
+	n.chat.router.CloseAccount(who.Bare(), nil, stream.NewError(stream.Reset, why))
 }
 
 // organisationAdded makes the running router serve a new domain.

@@ -302,20 +302,22 @@ func (r *Router) sweep() {
 // CloseAll ends every session with a stream error, and those that wait for
 // their client without one.
 func (r *Router) CloseAll(e *stream.Error) {
-	r.Directory.Each(func(a *presence.Account) { r.closeAccount(a, e) })
+	r.Directory.Each(func(a *presence.Account) { r.closeAccount(a, nil, e) })
 }
 
-// CloseAccount ends the sessions of one account.
-func (r *Router) CloseAccount(bare jid.JID, e *stream.Error) {
+// CloseAccount ends the sessions of one account but keep, which may be nil.
+func (r *Router) CloseAccount(bare jid.JID, keep *session.Session, e *stream.Error) {
 	if a := r.Directory.Find(bare); a != nil {
-		r.closeAccount(a, e)
+		r.closeAccount(a, keep, e)
 		a.Release()
 	}
 }
 
-func (r *Router) closeAccount(a *presence.Account, e *stream.Error) {
+func (r *Router) closeAccount(a *presence.Account, keep *session.Session, e *stream.Error) {
 	for _, res := range a.Resources() {
-		res.Session.Close(e)
+		if res.Session != keep {
+			res.Session.Close(e)
+		}
 	}
 }
 

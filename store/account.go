@@ -288,7 +288,7 @@ func (s *Store) ListAccounts(ctx context.Context, org feature.Org, after string,
 }
 
 // DeleteAccount takes an account away at once; what it owned goes in short
-// steps until DeleteAccount returns, or after the next Open. ErrNotFound.
+// steps until DeleteAccount returns, or later (ErrUnfinished). ErrNotFound.
 func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string) error {
 	defer s.signIn.Add(1)
 	var id AccountID
@@ -312,7 +312,10 @@ func (s *Store) DeleteAccount(ctx context.Context, org feature.Org, local string
 		s.groupsChanged(org)
 	}
 	if err == nil {
-		err = s.finish(ctx, org, id)
+		if err = s.finish(ctx, org, id); err != nil {
+			s.unfinished.Store(true)
+			err = fmt.Errorf("%w: %w", ErrUnfinished, err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("delete account %s: %w", local, err)

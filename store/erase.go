@@ -253,35 +253,53 @@ func (s *Store) DeleteDelivered(ctx context.Context) (int, error) {
 }
 
 func (s *Store) deleteDelivered(ctx context.Context) (n int, err error) {
-	var owner, seq int64 // where the last step ended
+	var last mark // where the last step ended
 	for more := true; more; {
-		took := 0
-		o, q := owner, seq
-		if err := s.db.Write(ctx, 0, func(tx *db.Tx) error {
-			byOwner := map[AccountID][]gone{}
-			took = 0
-			if err := tx.Query("hidden-delivered", func(r *db.Row) error {
-				o, q = r.Int(0), r.Int(1)
-				byOwner[AccountID(o)] = append(byOwner[AccountID(o)], gone{int64(FlagIn), q})
-				took++
-				return nil
-			}, owner, owner, seq, eraseStep); err != nil {
-				return err
-			}
-			for o, list := range byOwner {
-				if err := deleteHidden(tx, o, list); err != nil {
-					return err
-				}
-			}
-			return nil
+		took, now := 0, last
+		if err := s.db.Write(ctx, 0, func(tx *db.Tx) (err error) {
+			took, now, more, err = deleteSome(tx, last)
+			return err
 		}); err != nil {
 			return n, fmt.Errorf("delete what was delivered: %w", err)
 		}
-		owner, seq = o, q
+		last = now
 		n += took
-		more = took == eraseStep
 	}
 	return n, nil
+}
+
+// mark is a hidden entry.
+type mark struct {
+	owner AccountID
+	seq   int64
+}
+
+// deleteSome deletes some delivered hidden entries behind one, owner by owner:
+// each may touch many messages and as many senders. It returns the last one and
+// whether there may be more.
+func deleteSome(tx *db.Tx, after mark) (n int, last mark, more bool, err error) {
+	var list []mark
+	if err := tx.Query("hidden-delivered", func(r *db.Row) error {
+		list = append(list, mark{AccountID(r.Int(0)), r.Int(1)})
+		return nil
+	}, int64(after.owner), int64(after.owner), after.seq, eraseStep); err != nil {
+		return 0, after, false, err
+	}
+	last, more = after, len(list) == eraseStep
+	for n < len(list) {
+		if n > 0 && tx.Held() >= stepTime {
+			return n, last, true, nil
+		}
+		var part []gone
+		for owner := list[n].owner; n < len(list) && list[n].owner == owner; n++ {
+			last = list[n]
+			part = append(part, gone{int64(FlagIn), last.seq})
+		}
+		if err := deleteHidden(tx, last.owner, part); err != nil {
+			return 0, after, false, err
+		}
+	}
+	return n, last, more, nil
 }
 
 // deleteHidden deletes delivered hidden entries of one owner. A message goes
@@ -343,25 +361,35 @@ func (s *Store) newCleaner(every time.Duration) *cleaner {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	c := &cleaner{stop: stop, ended: make(chan struct{})}
+	s.unfinished.Store(true)
 	go func() {
 		defer close(c.ended)
-		if err := s.resume(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("go on with erasures", slog.Any("err", err))
-		}
 		timer := time.NewTicker(every)
 		defer timer.Stop()
 		for {
+			if s.unfinished.Swap(false) {
+				if err := s.resume(ctx); err != nil {
+					s.unfinished.Store(true)
+					c.failed(ctx, s, "erasures are not done; trying again", err)
+				}
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-timer.C:
 			}
-			if _, err := s.deleteDelivered(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, db.ErrBroken) {
-				s.log.Warn("clean the archive", slog.Any("err", err))
+			if _, err := s.deleteDelivered(ctx); err != nil {
+				c.failed(ctx, s, "what was delivered is not deleted; trying again", err)
 			}
 		}
 	}()
 	return c
+}
+
+func (c *cleaner) failed(ctx context.Context, s *Store, what string, err error) {
+	if ctx.Err() == nil && !errors.Is(err, db.ErrBroken) {
+		s.log.Log(ctx, min(slog.LevelWarn, Severity(err)), what, slog.Any("cause", err))
+	}
 }
 
 func (c *cleaner) close() {

@@ -43,6 +43,9 @@ var (
 	ErrExists    = errors.New("exists already")
 	ErrCollision = errors.New("archive id is taken by another message")
 	ErrNoRoom    = errors.New("there is no room for more")
+	// ErrUnfinished: an account is gone, but not all that it owned is; the rest
+	// goes by itself, while the store is open.
+	ErrUnfinished = errors.New("the account is gone; what it owned will be")
 )
 
 // Severity is how loud an error of the store is told in the log: that the
@@ -68,15 +71,16 @@ var texts embed.FS
 
 // Store is the one shelf of all rows.
 type Store struct {
-	db       *db.DB
-	log      *slog.Logger
-	key      []byte // of hash
-	ids      counter
-	behind   *behind
-	cleaner  *cleaner
-	signIn   atomic.Uint64 // SignInVersion
-	keyBook  keyBook
-	onGroups func(feature.Org) // WatchGroups
+	db         *db.DB
+	log        *slog.Logger
+	key        []byte // of hash
+	ids        counter
+	behind     *behind
+	cleaner    *cleaner
+	unfinished atomic.Bool   // an erasure was cut short
+	signIn     atomic.Uint64 // SignInVersion
+	keyBook    keyBook
+	onGroups   func(feature.Org) // WatchGroups
 }
 
 // Open connects, migrates, indexes what a crash left behind, and goes on with

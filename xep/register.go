@@ -237,7 +237,8 @@ func registerKeys(password string) ([]store.Key, error) {
 	return keys, err
 }
 
-// set changes the password (§3.3) or cancels the account (§3.2).
+// set changes the password (§3.3), which ends the other sessions of the account,
+// or cancels the account (§3.2).
 func (g *registrar) set(c *router.Ctx, iq *stanza.Stanza) error {
 	payload, _ := iq.First()
 	n := 0
@@ -267,6 +268,8 @@ func (g *registrar) set(c *router.Ctx, iq *stanza.Stanza) error {
 	if err := c.Store.SetKeys(c.Context, c.Org, c.Account.JID.Local(), keys); err != nil {
 		return err
 	}
+	// Whoever else is signed in may have been why it was changed.
+	c.Router.CloseAccount(c.Account.JID, c.Session, stream.NewError(stream.Reset, "the password was changed"))
 	return c.Result(iq, nil)
 }
 
@@ -276,7 +279,7 @@ func (g *registrar) cancel(c *router.Ctx, iq *stanza.Stanza) error {
 	if err := g.leaveContacts(c.Context, c.Account); err != nil {
 		return err
 	}
-	if err := c.Store.DeleteAccount(c.Context, c.Org, c.Account.JID.Local()); err != nil {
+	if err := c.Store.DeleteAccount(c.Context, c.Org, c.Account.JID.Local()); err != nil && !errors.Is(err, store.ErrUnfinished) {
 		return err
 	}
 	if err := c.Result(iq, nil); err != nil {
