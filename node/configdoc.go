@@ -94,13 +94,14 @@ func heading(table string) string {
 // meaning is the cell of the documentation's table.
 func (s setting) meaning() string {
 	text := strings.ReplaceAll(s.tag.Get("doc"), "|", `\|`)
+	more := strings.TrimSuffix(text, ".") + ". "
 	switch {
 	case s.tag.Get("later") != "":
-		text += ". Not in this version: refused when set"
+		text = more + "Not in this version: refused when set"
 	case s.tag.Get("one") != "":
-		text += ". " + strings.ToUpper(s.wants()[:1]) + s.wants()[1:]
+		text = more + strings.ToUpper(s.wants()[:1]) + s.wants()[1:]
 	case s.tag.Get("min") != "":
-		text += fmt.Sprintf(". From %s to %s", s.tag.Get("min"), s.tag.Get("max"))
+		text = more + fmt.Sprintf("From %s to %s", s.tag.Get("min"), s.tag.Get("max"))
 	}
 	return text
 }

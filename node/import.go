@@ -194,7 +194,7 @@ func (a *admin) importUsers(c *ops.Call) (any, error) {
 		a.log.Error("mechanisms of organisations not known", "cause", err)
 	}
 	for _, note := range done.Notes {
-		a.log.Warn("after the import: " + note)
+		a.log.Warn("accounts lack keys after the import", "note", note)
 	}
 	return done, nil
 }
