@@ -130,10 +130,12 @@ func (f *flusher) work() {
 		switch {
 		case f.closed:
 		case len(f.due) > 0:
-			v, f.due = f.due[0], f.due[1:]
+			v, f.due[0] = f.due[0], nil // what has ended is to be forgotten
+			f.due = f.due[1:]
 			v.queued = false
 		case len(f.ready) > 0:
-			p, f.ready = f.ready[0], f.ready[1:]
+			p, f.ready[0] = f.ready[0], nil
+			f.ready = f.ready[1:]
 		}
 		if v == nil && p == nil {
 			f.workers--
