@@ -90,8 +90,8 @@ func (b *bench) capture(s *server, g *rehearse.Gathering, how string, storm func
 	b.report.add(name+": share of the server's CPU that features name then", "%", c.named).atLeast(80)
 	b.report.add(name+": views", "", float64(c.views))
 	b.report.add(name+": views with presence on top", "", float64(c.onTop)).atLeast(1)
-	fmt.Printf("    %s: storm of %d complete after %.1f s; presence on top of %d of %d views; the one with most presence:\n\n%s\n",
-		how, len(g.Crowd.Guests), m.Length.Seconds(), c.onTop, c.views, c.text)
+	fmt.Printf("    %s: storm of %d complete after %.1f s, loader %.0f %% busy; presence on top of %d of %d views; the one with most presence:\n\n%s\n",
+		how, len(g.Crowd.Guests), m.Length.Seconds(), 100*m.LoaderBusy(), c.onTop, c.views, c.text)
 	if b.profile == "" {
 		return nil
 	}
@@ -166,6 +166,9 @@ const (
 	pairRate = 50               // messages a second
 	trial    = 2 * time.Second  // of a rate of changes
 	aim      = 0.45             // of a processor, that the server is to use
+	// restless is how many seconds a person rests at least, on average: beyond
+	// that it would be the changes that are measured, and the loader.
+	restless = 2.5
 )
 
 // lever turns presence to coarse in the middle of a storm, and takes it back.
@@ -228,7 +231,8 @@ func (b *bench) leverOnce() (err error) {
 	return b.judge(stir, &t)
 }
 
-// calibrate finds a rate of changes at which the server is about half busy.
+// calibrate finds a rate of changes at which the server is about half busy, or
+// people change as often as they may.
 func (b *bench) calibrate(s *server, stir *rehearse.Stir) error {
 	stir.Rate = float64(len(stir.Crowd.Guests)) / 10
 	for range 4 {
@@ -247,7 +251,7 @@ func (b *bench) calibrate(s *server, stir *rehearse.Stir) error {
 			return err
 		}
 		busy := float64(after-before) / float64(trial)
-		stir.Rate *= min(max(aim/max(busy, 0.01), 0.25), 4)
+		stir.Rate = min(stir.Rate*min(max(aim/max(busy, 0.01), 0.25), 4), float64(len(stir.Crowd.Guests))/restless)
 	}
 	return stir.Settle(20 * time.Second)
 }
