@@ -231,8 +231,8 @@ func (b *bench) leverOnce() (err error) {
 	return b.judge(stir, &t)
 }
 
-// calibrate finds a rate of changes at which the server is about half busy, or
-// people change as often as they may.
+// calibrate finds a rate of changes at which the server, or the loader, is about
+// half busy, or people change as often as they may.
 func (b *bench) calibrate(s *server, stir *rehearse.Stir) error {
 	stir.Rate = float64(len(stir.Crowd.Guests)) / 10
 	for range 4 {
@@ -243,6 +243,10 @@ func (b *bench) calibrate(s *server, stir *rehearse.Stir) error {
 		if err != nil {
 			return err
 		}
+		mine, err := rehearse.CPU(os.Getpid())
+		if err != nil {
+			return err
+		}
 		if err := stir.Run(trial, b.ctx.Done()); err != nil {
 			return err
 		}
@@ -250,7 +254,11 @@ func (b *bench) calibrate(s *server, stir *rehearse.Stir) error {
 		if err != nil {
 			return err
 		}
-		busy := float64(after-before) / float64(trial)
+		ours, err := rehearse.CPU(os.Getpid())
+		if err != nil {
+			return err
+		}
+		busy := max(after-before, ours-mine).Seconds() / trial.Seconds()
 		stir.Rate = min(stir.Rate*min(max(aim/max(busy, 0.01), 0.25), 4), float64(len(stir.Crowd.Guests))/restless)
 	}
 	return stir.Settle(20 * time.Second)
@@ -275,6 +283,7 @@ type turn struct {
 	set, answered time.Duration // the command, and its answer
 	undo          time.Duration
 	before, after float64 // server, % of a processor
+	loader        float64 // before
 	err           error
 }
 
@@ -298,7 +307,7 @@ func (s *server) turn(loop *rehearse.Loop, over chan<- struct{}) (t turn) {
 		wait(left)
 	}
 	wait(stirring - compared)
-	do(func() (err error) { t.before, err = s.busy(compared); return err })
+	do(func() (err error) { t.before, t.loader, err = s.busy(compared); return err })
 	do(func() (err error) { t.announced, t.list, err = s.announced(); return err })
 	do(func() error {
 		t.set = loop.Now()
@@ -307,7 +316,7 @@ func (s *server) turn(loop *rehearse.Loop, over chan<- struct{}) (t turn) {
 		return err
 	})
 	wait(time.Second)
-	do(func() (err error) { t.after, err = s.busy(compared); return err })
+	do(func() (err error) { t.after, _, err = s.busy(compared); return err })
 	do(func() error {
 		t.undo = loop.Now()
 		return s.ctl("lever.undo", node.LeverArgs{}, nil)
@@ -316,16 +325,26 @@ func (s *server) turn(loop *rehearse.Loop, over chan<- struct{}) (t turn) {
 	return t
 }
 
-// busy is how much of a processor the server uses, in percent.
-func (s *server) busy(d time.Duration) (float64, error) {
-	before, err := rehearse.CPU(s.pid())
-	if err != nil {
-		return 0, err
-	}
+// busy is how much of a processor the server uses, and the loader, in percent.
+func (s *server) busy(d time.Duration) (server, loader float64, err error) {
+	pids := [...]int{s.pid(), os.Getpid()}
+	var spent [len(pids)]time.Duration
 	start := time.Now()
+	for i, pid := range pids {
+		if spent[i], err = rehearse.CPU(pid); err != nil {
+			return 0, 0, err
+		}
+	}
 	time.Sleep(d)
-	after, err := rehearse.CPU(s.pid())
-	return 100 * (after - before).Seconds() / time.Since(start).Seconds(), err
+	took := time.Since(start).Seconds()
+	for i, pid := range pids {
+		now, err := rehearse.CPU(pid)
+		if err != nil {
+			return 0, 0, err
+		}
+		spent[i] = now - spent[i]
+	}
+	return 100 * spent[0].Seconds() / took, 100 * spent[1].Seconds() / took, nil
 }
 
 // announced asks what coarse would save.
@@ -367,6 +386,7 @@ func (b *bench) judge(stir *rehearse.Stir, t *turn) error {
 	r.add("lever: presences below a tenth after", "s", effect.Seconds()).atMost(1)
 	r.add("lever: server busy before", "%", t.before)
 	r.add("lever: server busy after", "%", t.after)
+	r.add("lever: loader busy before", "%", t.loader)
 	r.add("lever: saving announced", "% of a processor", t.announced.CPU)
 	r.add("lever: saving that came", "% of a processor", came)
 	r.add("lever: announced, of what came", "", t.announced.CPU/came).between(0.7, 1.3)
@@ -374,8 +394,8 @@ func (b *bench) judge(stir *rehearse.Stir, t *turn) error {
 	r.add("lever: no more behind than before, after the undo", "s", (caught - t.undo).Seconds())
 	fmt.Printf("    %.0f changes and %.0f presences a second; coarse answered after %.0f ms, in effect after %.2f s\n",
 		stir.Rate, usual*float64(time.Second/step), milli(t.answered-t.set), effect.Seconds())
-	fmt.Printf("    server %.1f %% busy, then %.1f %%: %.1f %% announced, %.1f %% came; lever ls had said:\n%s",
-		t.before, t.after, t.announced.CPU, came, t.list)
+	fmt.Printf("    server %.1f %% busy, loader %.0f %%; then server %.1f %%: %.1f %% announced, %.1f %% came; lever ls had said:\n%s",
+		t.before, t.loader, t.after, t.announced.CPU, came, t.list)
 	fmt.Printf("    undone: all was caught up with %.2f s later, and every view right when people rested\n", (caught - t.undo).Seconds())
 	switch {
 	case !ok:
