@@ -49,7 +49,7 @@ SELECT GROUP_CONCAT(origin) FROM (
 ) last;
 
 -- name: entry-some   feature: archive   on: primary
-SELECT dir, seq FROM entry WHERE owner = ? LIMIT ?;
+SELECT dir, seq FROM entry WHERE owner = ? AND seq <= ? LIMIT ?;
 
 -- name: entry-delete   feature: archive   on: primary
 DELETE FROM entry WHERE owner = ? AND dir = ? AND seq IN (?...);
@@ -105,7 +105,7 @@ INSERT INTO hidden (owner, seq) VALUES (?, ?)...;
 
 -- name: hidden-delivered   feature: archive   on: primary
 SELECT h.owner, h.seq FROM hidden h JOIN inbox i ON i.owner = h.owner
-WHERE h.owner >= ? AND (h.owner > ? OR h.seq > ?) AND h.seq <= i.at_seq
+WHERE h.owner >= ? AND (h.owner > ? OR h.seq > ?) AND h.seq <= i.at_seq AND h.seq <= ?
 ORDER BY h.owner, h.seq LIMIT ?;
 
 -- name: hidden-delete   feature: archive   on: primary

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,8 @@ type behind struct {
 	last  int64         // greatest committed message
 	space chan struct{} // closed and renewed when a generation was written
 
+	indexed atomic.Int64 // all entries of messages up to here are rows
+
 	moved  map[AccountID]ID // cursors that are not rows yet
 	saving map[AccountID]ID // those that are being written
 	lull   time.Duration    // from the first of moved to its writing
@@ -107,6 +110,7 @@ func (s *Store) newBehind(ctx context.Context) (*behind, error) {
 		wake: make(chan struct{}, 1), flushes: make(chan flush), ended: make(chan struct{}),
 	}
 	if !b.deferred {
+		b.indexed.Store(math.MaxInt64)
 		close(b.ended)
 		return b, nil
 	}
@@ -353,6 +357,7 @@ func (b *behind) write(ctx context.Context, upto *generation) error {
 			return err
 		}
 		b.mu.Lock()
+		b.indexed.Store(max(b.indexed.Load(), g.upto))
 		b.old = slices.Delete(b.old, 0, 1)
 		close(b.space)
 		b.space = make(chan struct{})
@@ -498,6 +503,7 @@ func (b *behind) rebuild(ctx context.Context) error {
 		return err
 	}
 	b.last = after
+	b.indexed.Store(after)
 	const page = 2000
 	for n := page; n == page; {
 		g := newGeneration()

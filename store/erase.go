@@ -25,18 +25,19 @@ type gone struct {
 
 // Erase deletes the owner's archive in short steps and returns how many of its
 // entries went. both: the other owners' entries of the same messages too. A
-// message goes with its last entry.
+// message goes with its last entry. What comes meanwhile stays.
 func (s *Store) Erase(ctx context.Context, org feature.Org, owner AccountID, both bool) (n int, err error) {
 	// What is kept in memory must be rows first, or it would come back.
 	if err := s.behind.flush(ctx); err != nil {
 		return 0, fmt.Errorf("erase the archive of account %d: %w", owner, err)
 	}
+	upto := s.behind.indexed.Load()
 	for more := true; more; {
 		took := 0
 		if err := s.db.Write(ctx, org, func(tx *db.Tx) error {
 			took, more = 0, true
 			for more && tx.Held() < stepTime {
-				k, err := eraseSome(tx, owner, both)
+				k, err := eraseSome(tx, owner, upto, both)
 				if err != nil {
 					return err
 				}
@@ -58,13 +59,13 @@ func (s *Store) Erase(ctx context.Context, org feature.Org, owner AccountID, bot
 }
 
 // eraseSome deletes some entries of owner, and the messages that nobody else
-// has an entry of.
-func eraseSome(tx *db.Tx, owner AccountID, both bool) (int, error) {
+// has an entry of. Above upto others may have entries that are no rows yet.
+func eraseSome(tx *db.Tx, owner AccountID, upto int64, both bool) (int, error) {
 	var list []gone
 	if err := tx.Query("entry-some", func(r *db.Row) error {
 		list = append(list, gone{r.Int(0), r.Int(1)})
 		return nil
-	}, int64(owner), eraseStep); err != nil || len(list) == 0 {
+	}, int64(owner), upto, eraseStep); err != nil || len(list) == 0 {
 		return 0, err
 	}
 	others, err := copiesOf(tx, list)
@@ -221,8 +222,11 @@ func (s *Store) drain(ctx context.Context, org feature.Org, owner AccountID, tab
 // finish deletes everything a deleted account owned, and at last the note
 // that says that it must be done.
 func (s *Store) finish(ctx context.Context, org feature.Org, owner AccountID) error {
-	if _, err := s.Erase(ctx, org, owner, false); err != nil {
-		return err
+	for n, rounds := 1, 0; n > 0 && rounds < 3; rounds++ { // sessions may have gone on for a moment
+		var err error
+		if n, err = s.Erase(ctx, org, owner, false); err != nil {
+			return err
+		}
 	}
 	for _, t := range []string{"roster", "blocked", "private"} {
 		if err := s.drain(ctx, org, owner, t); err != nil {
@@ -257,7 +261,7 @@ func (s *Store) deleteDelivered(ctx context.Context) (n int, err error) {
 	for more := true; more; {
 		took, now := 0, last
 		if err := s.db.Write(ctx, 0, func(tx *db.Tx) (err error) {
-			took, now, more, err = deleteSome(tx, last)
+			took, now, more, err = deleteSome(tx, last, s.behind.indexed.Load())
 			return err
 		}); err != nil {
 			return n, fmt.Errorf("delete what was delivered: %w", err)
@@ -275,14 +279,14 @@ type mark struct {
 }
 
 // deleteSome deletes some delivered hidden entries behind one, owner by owner:
-// each may touch many messages and as many senders. It returns the last one and
-// whether there may be more.
-func deleteSome(tx *db.Tx, after mark) (n int, last mark, more bool, err error) {
+// each may touch many messages and as many senders. Above upto a sender's entry
+// may be no row yet. It returns the last one and whether there may be more.
+func deleteSome(tx *db.Tx, after mark, upto int64) (n int, last mark, more bool, err error) {
 	var list []mark
 	if err := tx.Query("hidden-delivered", func(r *db.Row) error {
 		list = append(list, mark{AccountID(r.Int(0)), r.Int(1)})
 		return nil
-	}, int64(after.owner), int64(after.owner), after.seq, eraseStep); err != nil {
+	}, int64(after.owner), int64(after.owner), after.seq, upto, eraseStep); err != nil {
 		return 0, after, false, err
 	}
 	last, more = after, len(list) == eraseStep

@@ -77,3 +77,55 @@ func TestDeleteCutShort(t *testing.T) {
 		t.Error("no deletion was cut short half-way")
 	}
 }
+
+// TestEraseKeepsOthers: what somebody else has not been indexed for yet is not
+// taken for nobody's: while a long archive is erased, what its owner sends
+// arrives.
+func TestEraseKeepsOthers(t *testing.T) {
+	ctx, w := context.Background(), newWorld(1, 1)
+	s := storetest.Open(t)
+	const romeo, juliet, crowd = 1, 9999, 1000 // in the order in which they are indexed
+	add := func(n int, copies func(i int) []store.Copy) {
+		t.Helper()
+		var b store.Batch
+		for i := range n {
+			b.Messages = append(b.Messages, store.Message{Org: 1, ID: w.id(), Stanza: []byte("x"), Copies: copies(i)})
+		}
+		if err := s.AppendBatch(ctx, &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(20_000, func(int) []store.Copy { return []store.Copy{{Owner: romeo, Peer: 1, Flags: store.FlagIn}} })
+	if err := s.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	erased := make(chan error, 1)
+	go func() {
+		_, err := s.Erase(ctx, 1, romeo, false)
+		erased <- err
+	}()
+	sent := 0
+	for done := false; !done; {
+		add(1, func(int) []store.Copy {
+			return []store.Copy{{Owner: romeo, Peer: 1}, {Owner: juliet, Peer: 1, Flags: store.FlagIn}}
+		})
+		sent++
+		add(crowd, func(i int) []store.Copy {
+			return []store.Copy{{Owner: store.AccountID(2 + i), Peer: 1, Flags: store.FlagIn}}
+		})
+		if err := s.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-erased:
+			if done = true; err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+	}
+	rows, _, err := s.Page(ctx, 1, store.PageQuery{Owner: juliet, Limit: sent + 1})
+	if err != nil || len(rows) != sent {
+		t.Errorf("juliet has %d messages of %d: %v", len(rows), sent, err)
+	}
+}
