@@ -120,12 +120,10 @@ func (a *Account) ShowRoster(ctx context.Context, s *session.Session, since *ros
 			return err
 		}
 	}
-	items, version := r.follower.Whole(a.JID, ro)
+	view, version := r.follower.Whole(a.JID, ro)
 	x := new(stanza.XML)
 	x.Start("query", "xmlns", "jabber:iq:roster", "ver", version.String())
-	for it := range items {
-		it.AppendXML(x)
-	}
+	view.AppendXML(x)
 	answer(x.End().Bytes())
 	return nil
 }

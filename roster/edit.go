@@ -134,6 +134,7 @@ func (x *index) follow(ctx context.Context, log []store.GroupLog) error {
 	var changes []GroupChange
 	gs.present.Lock()
 	gs.mu.Lock()
+	x.turn++
 	if people != nil {
 		x.whole = make([]person, 0, len(people))
 		for _, p := range people {

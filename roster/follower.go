@@ -1,7 +1,6 @@
 package roster
 
 import (
-	"iter"
 	"slices"
 
 	"github.com/bearhug/bearhug/jid"
@@ -31,12 +30,12 @@ func (f *Follower) begin(at Version, w *View) {
 }
 
 // Whole is the whole roster, and the version it is of.
-func (f *Follower) Whole(owner jid.JID, ro *Roster) (iter.Seq[Change], Version) {
+func (f *Follower) Whole(owner jid.JID, ro *Roster) (*View, Version) {
 	at := ro.rosters.Groups.At(owner)
 	w := ro.View(owner)
 	f.begin(at, w)
 	at.Personal = ro.Version() // before the items
-	return w.Items(), at
+	return w, at
 }
 
 // Return is what a client that comes back with a version has missed of the
@@ -82,7 +81,7 @@ func (f *Follower) Next(owner jid.JID, ro *Roster, max int) (items []Change, mor
 	changed, full := gs.Delta(owner, f.told, ro)
 	if full { // only one that was away for very long: it is told all there is
 		all, _ := f.Whole(owner, ro)
-		return slices.Collect(all), false
+		return slices.Collect(all.Items()), false
 	}
 	if !f.walks {
 		f.walks, f.target, f.done = true, at, 0

@@ -52,7 +52,7 @@ type person uint32
 // what a client missed.
 //
 // Locks: index.edit is held over the statements of an edit; Groups.notify over
-// the callbacks; Groups.present and Groups.mu for look-ups. Slices of members
+// the callbacks; Groups.present, Groups.mu and parts.mu for look-ups. Slices of members
 // are never changed under a reader: they are added to, or replaced.
 type Groups struct {
 	store *store.Store
@@ -64,6 +64,8 @@ type Groups struct {
 
 	present sync.Mutex // before mu
 	online  map[string]map[jid.JID]struct{}
+
+	parts parts // rosters written for many
 
 	mu      sync.RWMutex
 	orgs    map[feature.Org]*index
@@ -79,6 +81,7 @@ type index struct {
 	edit sync.Mutex // edits come one after the other, statements included
 
 	// What follows is guarded by Groups.mu.
+	turn           uint64 // grows whenever anything else here changes, but for the crowd
 	version, floor uint64
 	byID           map[uint64]*Group
 	byName         map[string]*Group
@@ -172,6 +175,7 @@ func NewGroups(st *store.Store) *Groups {
 	return &Groups{
 		store: st, epoch: uint64(time.Now().UnixMilli()), online: make(map[string]map[jid.JID]struct{}),
 		orgs: make(map[feature.Org]*index), domains: make(map[string]*index),
+		parts: parts{from: partFrom},
 	}
 }
 

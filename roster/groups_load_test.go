@@ -256,8 +256,8 @@ func TestBoundOfRosters(t *testing.T) {
 		}
 	}
 	var f roster.Follower
-	items, _ := f.Whole(contact(0), ro)
-	take(slices.Collect(items))
+	view, _ := f.Whole(contact(0), ro)
+	take(slices.Collect(view.Items()))
 	want := func(who ...int) {
 		t.Helper()
 		for more := true; more; {
@@ -321,11 +321,9 @@ func BenchmarkWholeRoster(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var f roster.Follower
-		items, _ := f.Whole(who, ro)
+		view, _ := f.Whole(who, ro)
 		x := new(stanza.XML)
-		for it := range items {
-			it.AppendXML(x)
-		}
+		view.AppendXML(x)
 		b.SetBytes(int64(len(x.Bytes())))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/people, "ns/item")

@@ -179,6 +179,7 @@ func TestGroupsModel(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
+		gs.ShareFrom(0)
 		p := &pen{rt: rt, t: t, org: org, store: st, gs: gs, m: &model{online: map[jid.JID]bool{}}}
 		for i := range 5 {
 			p.create(fmt.Sprintf("p%d", i), run)
@@ -206,6 +207,7 @@ func TestGroupsModel(t *testing.T) {
 		// Another process reads what this one wrote.
 		p.gs, err = roster.LoadGroups(t.Context(), st)
 		p.check(err)
+		p.gs.ShareFrom(1)
 		for who := range p.m.online {
 			p.gs.SetOnline(who, true)
 		}
@@ -377,7 +379,16 @@ func (p *pen) compare() {
 		if len(shown) != n {
 			p.rt.Fatalf("the view of %s has %d, want %d", v, len(shown), n)
 		}
+		p.written(v)
 		p.order(v)
+	}
+}
+
+// written compares what is written for many with what is written for one.
+func (p *pen) written(v jid.JID) {
+	view := p.gs.View(v, roster.DefaultMax, nil)
+	if got, want := itemsOf(view), itemsAlone(view); !slices.Equal(got, want) {
+		p.rt.Fatalf("%s is written %q, want %q", v, got, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package roster
 import (
 	"cmp"
 	"iter"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -253,7 +254,7 @@ func (w *View) Len() (n int) {
 // Each calls fn for everybody who is seen by a group and fits, with the names
 // of the roster groups. No lock is held over fn.
 func (w *View) Each(fn func(contact jid.JID, labels []string)) {
-	for _, c := range w.contacts() {
+	for _, c := range w.contacts(nil) {
 		fn(c.jid, c.labels)
 	}
 }
@@ -265,7 +266,8 @@ type shownContact struct {
 	back   bool // sees the viewer too
 }
 
-func (w *View) contacts() []shownContact {
+// contacts are those seen by groups, without those done already.
+func (w *View) contacts(already bitmap) []shownContact {
 	if !w.known {
 		return nil
 	}
@@ -277,8 +279,11 @@ func (w *View) contacts() []shownContact {
 	for _, s := range list {
 		n += s.group.count()
 	}
-	out := make([]shownContact, 0, n)
-	done := make(bitmap, len(x.people)/64+1)
+	done := make(bitmap, len(x.people)/64+1) // there may be more people than when already was made
+	for i := range copy(done, already) {
+		n -= bits.OnesCount64(already[i])
+	}
+	out := make([]shownContact, 0, max(n, 0))
 	for _, s := range list {
 		one := []string{s.group.path(s.top)}
 		for _, p := range s.group.current() {
@@ -360,9 +365,13 @@ func together(own, labels []string) []string {
 }
 
 // Items are all items that the roster shows, in no order.
-func (w *View) Items() iter.Seq[Change] {
+func (w *View) Items() iter.Seq[Change] { return w.items(nil) }
+
+// items is Items without contacts who are done already and have no personal
+// item.
+func (w *View) items(already bitmap) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
-		contacts := w.contacts()
+		contacts := w.contacts(already)
 		var seen map[jid.JID]bool
 		if w.own != nil && w.own.Len() > 0 {
 			seen = make(map[jid.JID]bool)

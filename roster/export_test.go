@@ -1,0 +1,12 @@
+package roster
+
+// ShareFrom sets how many members a group has whose items are written for many
+// viewers.
+func (gs *Groups) ShareFrom(members int) { gs.parts.from = members }
+
+// Shared is how many parts are kept, and their bytes.
+func (gs *Groups) Shared() (n, bytes int) {
+	gs.parts.mu.Lock()
+	defer gs.parts.mu.Unlock()
+	return len(gs.parts.kept), gs.parts.bytes
+}
