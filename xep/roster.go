@@ -109,6 +109,8 @@ type rosterPusher struct {
 	mu        sync.Mutex
 	following map[feature.Org]map[*session.Session]*presence.Account // who has asked for a roster
 	dirty     map[feature.Org]bool                                   // whose groups have changed
+
+	paid time.Time // until when the pushes made so far take; run's alone
 }
 
 func (p *rosterPusher) follow(c *router.Ctx) {
@@ -191,16 +193,12 @@ const rosterStep = 100
 // fills meanwhile is looked at again.
 func (p *rosterPusher) tell(ctx context.Context, s *session.Session, a *presence.Account, rate *feature.Dial) bool {
 	for {
-		began := time.Now()
 		n, more, err := a.FollowGroups(ctx, s, rosterStep)
 		if err != nil && ctx.Err() == nil {
 			p.host.Log.Warn("roster not told of groups", "jid", s.JID.String(), "cause", err)
 		}
-		if n > 0 {
-			due := time.Duration(n) * time.Second / time.Duration(rate.Int(0))
-			if !rosterPause(ctx, due-time.Since(began)) {
-				return false
-			}
+		if n > 0 && !p.pay(ctx, n, rate.Int(0)) {
+			return false
 		}
 		if !more || err != nil {
 			return ctx.Err() == nil
@@ -210,6 +208,24 @@ func (p *rosterPusher) tell(ctx context.Context, s *session.Session, a *presence
 			return true
 		}
 	}
+}
+
+// rosterAhead is how far pushes may be ahead of their rate: a wait shorter than
+// a timer's lateness would make them far slower than that.
+const rosterAhead = 10 * time.Millisecond
+
+// pay waits for as long as so many pushes take at a rate, now or later; false
+// when ctx has ended.
+func (p *rosterPusher) pay(ctx context.Context, n int, rate int64) bool {
+	now := time.Now()
+	if p.paid.Before(now) {
+		p.paid = now
+	}
+	p.paid = p.paid.Add(time.Duration(n) * time.Second / time.Duration(rate))
+	if ahead := p.paid.Sub(now); ahead > rosterAhead {
+		return rosterPause(ctx, ahead)
+	}
+	return ctx.Err() == nil
 }
 
 // rosterPause waits; false when ctx has ended.
