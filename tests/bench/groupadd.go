@@ -211,6 +211,7 @@ func (w *watch) move(who *rehearse.Guest, join bool) error {
 		pushes, presences = pushes+s.Pushes+s.OtherPushes, presences+s.Presences+s.OtherPresences
 	}
 	asked, _ := difference(before, command)
+	delete(after, "archive") // its housekeeping: nobody writes
 	all, features := difference(before, after)
 	b := w.b
 	b.report.add(name+": the operation", "ms", milli(took)).atMost(50)
