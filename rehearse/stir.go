@@ -57,19 +57,24 @@ func (s *Stir) Enter(people []*Person, inFlight int, patience time.Duration) err
 	if s.random == nil {
 		s.random = rand.New(rand.NewPCG(5, 6))
 	}
-	before, n := len(c.Guests), len(c.Guests)+len(people)
-	for i := before; i < n; i++ {
+	s.expect(len(people))
+	c.handle = s.took
+	if _, err := c.SignIn(people, inFlight); err != nil {
+		return err
+	}
+	return s.Settle(patience)
+}
+
+// expect makes room for so many more, whom nobody has seen.
+func (s *Stir) expect(people int) {
+	before := len(s.said)
+	for i := before; i < before+people; i++ {
 		s.wrong += 2 * (i % s.Size)
 		s.said, s.at, s.right = append(s.said, 0), append(s.at, 0), append(s.right, 0)
 		for range s.Size {
 			s.view = append(s.view, viewNothing)
 		}
 	}
-	c.handle = s.took
-	if _, err := c.SignIn(people, inFlight); err != nil {
-		return err
-	}
-	return s.Settle(patience)
 }
 
 // Run has people change for a while, or until stop is closed.
