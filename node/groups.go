@@ -370,9 +370,9 @@ func (a *admin) searchUsers(c *ops.Call) (any, error) {
 // GroupImportReport is what became of an import of memberships: all of them,
 // or problems.
 type GroupImportReport struct {
-	Added, There int             // memberships that are new, and that were there already
-	Refused      int             // lines
-	Problems     []store.Problem // by line
+	Added, There int       // memberships that are new, and that were there already
+	Refused      int       // lines
+	Problems     []Problem // by line
 }
 
 // groupChunk is what goes over the control socket after the request, any

@@ -39,11 +39,14 @@ type ImportOptions struct {
 	Progress func(stage string, done, total int) // may be nil
 }
 
+// A Problem is what is wrong in one line of a file.
+type Problem = store.Problem
+
 // ImportReport is what became of an import: all accounts, or problems.
 type ImportReport struct {
 	Accounts int
-	Problems []store.Problem // by line
-	Notes    []string        // what the operator should know of the organisations now
+	Problems []Problem // by line
+	Notes    []string  // what the operator should know of the organisations now
 }
 
 // importDone is the result of user.import.

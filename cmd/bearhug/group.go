@@ -235,17 +235,7 @@ func (c *groupImportCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for i, problem := range report.Problems {
-		if i == maxTold {
-			fmt.Fprintf(e.err, "%s: and %d problems more\n", c.File, report.Refused-i)
-			break
-		}
-		who := ""
-		if problem.JID != "" {
-			who = problem.JID + ": "
-		}
-		fmt.Fprintf(e.err, "%s:%d: %s%s\n", c.File, problem.Line, who, problem.Reason)
-	}
+	e.tell(c.File, report.Problems, report.Refused)
 	counts := fmt.Sprintf("%d memberships added, %d there already", report.Added, report.There)
 	switch {
 	case report.Refused > 0:

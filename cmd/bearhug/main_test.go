@@ -231,6 +231,12 @@ bearhug: nothing imported: mend 3 lines of bad.csv and run it again
 		t.Errorf("import: exit %d, %q,\n got %s\nwant %s", code, out, errs, want)
 	}
 	p.ok("anna@a.example\nbert@a.example\ncarl@b.example\n", "", append(data, "user", "ls")...)
+	p.ok("anna@a.example\n", "", append(data, "user", "search", "AN@a.example")...)
+	p.ok("", "", append(data, "user", "search", "nn@a.example")...)
+	p.ok("anna@a.example\n", "", append(data, "user", "search", "--inside", "nn@a.example")...)
+	p.fails("has no text or no domain: write TEXT@DOMAIN", "", append(data, "user", "search", "anna")...)
+	p.fails("did you mean a.example?", "", append(data, "user", "search", "an@a.exampel")...)
+	p.fails("--limit 0 is out of range: want 1 to 1000", "", append(data, "user", "search", "an@a.example", "--limit", "0")...)
 	p.fails("import accounts: open none.csv", "", append(data, "user", "import", "none.csv")...)
 }
 

@@ -51,6 +51,7 @@ type userCmd struct {
 	Passwd userPasswdCmd `cmd:"" help:"Change a password; sessions that are open are closed."`
 	Del    userDelCmd    `cmd:"" help:"Delete an account with all it has."`
 	Ls     userLsCmd     `cmd:"" help:"List accounts."`
+	Search userSearchCmd `cmd:"" help:"List the accounts whose name begins with a text."`
 	Import userImportCmd `cmd:"" help:"Add accounts from a CSV file, all or none."`
 	Token  userTokenCmd  `cmd:"" help:"Print a bearer token with which an account signs in (SASL OAUTHBEARER)."`
 }
@@ -210,6 +211,36 @@ func listUsers(ctx context.Context, caller *ops.Caller, domain string, out io.Wr
 	}
 }
 
+type userSearchCmd struct {
+	Text   string `arg:"" name:"text@domain" help:"How the address begins, such as an@example.org."`
+	Inside bool   `help:"The text may stand anywhere in the name."`
+	Limit  int    `default:"50" help:"How many to print, 1 to 1000."`
+}
+
+func (c *userSearchCmd) Run(ctx context.Context, e *env) error {
+	at := strings.LastIndexByte(c.Text, '@')
+	switch {
+	case at < 1:
+		return fmt.Errorf("%q has no text or no domain: write TEXT@DOMAIN, such as an@example.org", c.Text)
+	case c.Limit < 1 || c.Limit > 1000:
+		return fmt.Errorf("--limit %d is out of range: want 1 to 1000", c.Limit)
+	}
+	args := node.UserSearch{Domain: c.Text[at+1:], Text: c.Text[:at], Inside: c.Inside, Limit: c.Limit}
+	var found node.UserFound
+	if err := e.call(ctx, false, ops.Request{Op: "user.search", Args: args}, &found); err != nil {
+		return err
+	}
+	for _, who := range found.JIDs {
+		if _, err := fmt.Fprintln(e.out, who); err != nil {
+			return err
+		}
+	}
+	if found.More {
+		fmt.Fprintln(e.err, "there are more: give more of the name, or raise --limit")
+	}
+	return nil
+}
+
 type userTokenCmd struct {
 	JID   string        `arg:"" name:"jid" help:"The account that signs in with it."`
 	Scope string        `placeholder:"PEER" help:"The one address it may talk to."`
@@ -254,17 +285,7 @@ func (c *userImportCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for i, problem := range report.Problems {
-		if i == maxTold {
-			fmt.Fprintf(e.err, "%s: and %d problems more\n", c.File, len(report.Problems)-i)
-			break
-		}
-		who := ""
-		if problem.JID != "" {
-			who = problem.JID + ": "
-		}
-		fmt.Fprintf(e.err, "%s:%d: %s%s\n", c.File, problem.Line, who, problem.Reason)
-	}
+	e.tell(c.File, report.Problems, len(report.Problems))
 	switch {
 	case len(report.Problems) > 0:
 		return fmt.Errorf("nothing imported: mend %d lines of %s and run it again", len(report.Problems), c.File)
@@ -277,6 +298,22 @@ func (c *userImportCmd) Run(ctx context.Context, e *env) error {
 		}
 	}
 	return nil
+}
+
+// tell prints what is wrong in a file; of more than maxTold problems, how many
+// there are besides.
+func (e *env) tell(file string, problems []node.Problem, all int) {
+	for i, problem := range problems {
+		if i == maxTold {
+			fmt.Fprintf(e.err, "%s: and %d problems more\n", file, all-i)
+			return
+		}
+		who := ""
+		if problem.JID != "" {
+			who = problem.JID + ": "
+		}
+		fmt.Fprintf(e.err, "%s:%d: %s%s\n", file, problem.Line, who, problem.Reason)
+	}
 }
 
 // progress prints how far a long work has come: one line that is written over
