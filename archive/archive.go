@@ -195,6 +195,15 @@ func (a *Archive) Delivered(org feature.Org, owner store.AccountID, id stanza.Ar
 	a.cursors[owner] = store.Cursor{Org: org, Owner: owner, ID: store.ID(id)}
 }
 
+// Saving reports whether an account's cursor has moved and is not saved yet.
+func (a *Archive) Saving(owner store.AccountID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, waits := a.cursors[owner]
+	_, saved := a.saving[owner]
+	return waits || saved
+}
+
 // Handed is an id that no message handed over so far is above. Messages are
 // handed over in the order of their ids.
 func (a *Archive) Handed() stanza.ArchiveID { return top(a.handed.Load()) }

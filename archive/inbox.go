@@ -102,6 +102,14 @@ func (in *Inbox) Behind() bool {
 	return len(in.open) > 0 || !in.upto.IsZero()
 }
 
+// Ahead reports whether the inbox knows of arrivals that no cursor tells: a
+// message before them has not arrived.
+func (in *Inbox) Ahead() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.ContainsFunc(in.open, func(d delivery) bool { return d.arrived })
+}
+
 // Replay is told that a message is about to be replayed to a resource. It
 // returns false when it need not be: another has acknowledged it.
 func (in *Inbox) Replay(id stanza.ArchiveID) bool {

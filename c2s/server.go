@@ -135,7 +135,9 @@ func (s *Server) open(sc *stream.Conn, address string) *conn {
 func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.streams, c)
+	if delete(s.streams, c); len(s.streams) == 0 {
+		s.streams = make(map[*conn]struct{}) // it does not shrink by itself
+	}
 }
 
 // hostOf is the address without its port.

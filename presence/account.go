@@ -30,6 +30,7 @@ type Account struct {
 	directory *Directory
 	board     *board
 	refs      atomic.Int32
+	stale     atomic.Bool                 // nobody holds it, since the last sweep
 	resources atomic.Pointer[[]*Resource] // replaced, never changed
 	version   atomic.Uint64               // of the roster, as far as it is known
 
@@ -106,8 +107,16 @@ func (a *Account) Online() bool {
 	return false
 }
 
-// Release gives the account back to the Directory.
-func (a *Account) Release() { a.refs.Add(-1) }
+// Release gives the account back to the Directory. Whoever nobody holds is
+// forgotten after a while (idle.go).
+func (a *Account) Release() {
+	if a.stale.Load() {
+		a.stale.Store(false)
+	}
+	if a.refs.Add(-1) == 0 {
+		a.directory.unheld()
+	}
+}
 
 // Hold acquires the account once more, for someone who may outlive the holder.
 func (a *Account) Hold() *Account {

@@ -292,13 +292,14 @@ func (e *entry) place(aud *audience) *place {
 // forget drops a place, and with the last one an entry that is gone.
 func (e *entry) forget(aud *audience) {
 	e.places = slices.DeleteFunc(e.places, func(p place) bool { return p.audience == aud })
-	if len(e.places) == 0 && e.wire == nil {
-		a := e.account
+	if a := e.account; len(e.places) == 0 && e.wire == nil && slices.Contains(a.entries, e) {
 		a.entries = slices.DeleteFunc(a.entries, func(other *entry) bool { return other == e })
+		a.Release()
 	}
 }
 
-// entry finds the entry of a resource by its full address, or makes one.
+// entry finds the entry of a resource by its full address, or makes one. The
+// account stays in memory while it has one.
 func (a *Account) entry(full jid.JID) *entry {
 	for _, e := range a.entries {
 		if e.jid == full {
@@ -307,5 +308,6 @@ func (a *Account) entry(full jid.JID) *entry {
 	}
 	e := &entry{jid: full, account: a}
 	a.entries = append(a.entries, e)
+	a.Hold()
 	return e
 }

@@ -287,7 +287,9 @@ func (b *board) linger(e *entry, wait time.Duration) {
 // dismiss takes a viewer from all audiences.
 func (b *board) dismiss(v *viewer) {
 	v.over = true
-	delete(b.viewers, v)
+	if delete(b.viewers, v); len(b.viewers) == 0 {
+		b.viewers = make(map[*viewer]struct{}) // it does not shrink by itself
+	}
 	b.unwatchAll(v)
 	for _, list := range [...][]*attachment{v.groups, v.persons, {v.own}} {
 		for _, at := range list {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/archive"
@@ -50,6 +51,9 @@ type Config struct {
 	// Handed is an id that no message handed over so far is above; nil where
 	// there is no archive.
 	Handed func() stanza.ArchiveID
+	// Saving reports whether the delivery cursor of an account is not saved yet;
+	// nil where there is no archive.
+	Saving func(store.AccountID) bool
 
 	Level      *feature.Dial // how much of presence is told, a Level; per group
 	Window     *feature.Dial // ms: at most so long a change waits for others
@@ -68,6 +72,8 @@ type Directory struct {
 	flusher flusher
 	agenda  agenda
 
+	sweeping atomic.Bool // a sweep is due
+
 	mu     sync.Mutex // guards what follows
 	boards map[feature.Org]*board
 }
@@ -75,6 +81,7 @@ type Directory struct {
 type shard struct {
 	mu       sync.RWMutex
 	accounts map[jid.JID]*Account
+	most     int // in accounts since it was made
 }
 
 // New makes an empty directory.
@@ -152,6 +159,7 @@ func (d *Directory) acquire(bare jid.JID, org feature.Org) *Account {
 		sh.evict()
 		a = &Account{JID: bare, Org: org, directory: d, board: b}
 		sh.accounts[bare] = a
+		sh.most = max(sh.most, len(sh.accounts))
 	}
 	a.refs.Add(1)
 	return a
@@ -289,9 +297,13 @@ func (d *Directory) readBlocks(ctx context.Context, a *Account) error {
 func (d *Directory) abandon(a *Account) {
 	sh := d.shardOf(a.JID)
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if a.refs.Add(-1) == 0 && !a.loaded.Load() && sh.accounts[a.JID] == a {
+	last := a.refs.Add(-1) == 0
+	if last && !a.loaded.Load() && sh.accounts[a.JID] == a {
 		delete(sh.accounts, a.JID)
+	}
+	sh.mu.Unlock()
+	if last {
+		d.unheld()
 	}
 }
 

@@ -17,6 +17,11 @@ func Quiet(d *Directory) {
 		d.flusher.mu.Lock()
 		busy := d.flusher.workers > 0 || len(d.flusher.ready) > 0 || len(d.flusher.due) > 0
 		d.agenda.mu.Lock()
+		for _, p := range d.agenda.list {
+			if p.idle {
+				ticks++
+			}
+		}
 		busy = busy || len(d.agenda.list) > ticks
 		d.agenda.mu.Unlock()
 		d.flusher.mu.Unlock()

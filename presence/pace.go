@@ -221,7 +221,8 @@ func (f *flusher) close() {
 type appointment struct {
 	at    time.Time
 	do    func()
-	index int // in agenda.list, -1 when it is not there
+	index int  // in agenda.list, -1 when it is not there
+	idle  bool // nobody waits for it
 }
 
 // An agenda does things at their times, with one timer that runs only while
@@ -238,13 +239,22 @@ type agenda struct {
 // at has do called at a time, on a goroutine of its own, unless cancelled.
 func (g *agenda) at(t time.Time, do func()) *appointment {
 	p := &appointment{at: t, do: do}
+	g.enter(p)
+	return p
+}
+
+// atLeisure is at for what changes nothing that anybody sees.
+func (g *agenda) atLeisure(t time.Time, do func()) {
+	g.enter(&appointment{at: t, do: do, idle: true})
+}
+
+func (g *agenda) enter(p *appointment) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.closed {
 		heap.Push(&g.list, p)
 		g.arm()
 	}
-	return p
 }
 
 // cancel takes an appointment back; false means that it is too late.

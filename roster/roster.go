@@ -43,6 +43,22 @@ func (it *Item) LooksLike(other *Item) bool {
 		it.Approved == other.Approved && slices.Equal(it.Groups, other.Groups)
 }
 
+// Bytes is how much of what its owner wrote an item holds: address, name and
+// groups; nothing while it is only a request of the contact's.
+func (it *Item) Bytes() int {
+	if !it.Listed {
+		return 0
+	}
+	n := len(it.JID.Local()) + len(it.JID.Domain()) + len(it.Name)
+	for _, g := range it.Groups {
+		n += len(g) + itemOverhead
+	}
+	return n + itemOverhead
+}
+
+// itemOverhead is what a string costs besides its bytes.
+const itemOverhead = 16
+
 // A Change is an item as it is now, or its removal.
 type Change struct {
 	Item    Item
@@ -81,6 +97,7 @@ type Roster struct {
 	mu      sync.RWMutex
 	version uint64
 	items   map[jid.JID]*Item // nil while empty; items are replaced, never changed
+	bytes   int               // of all items, see Item.Bytes
 }
 
 // Open returns the roster of an account, reading it when nobody has it open.
@@ -143,7 +160,9 @@ func (r *Rosters) Close(ro *Roster) {
 	defer r.mu.Unlock()
 	ro.refs--
 	if ro.refs == 0 && r.open[ro.Account] == ro {
-		delete(r.open, ro.Account)
+		if delete(r.open, ro.Account); len(r.open) == 0 {
+			r.open = make(map[store.AccountID]*Roster) // it does not shrink by itself
+		}
 	}
 }
 
@@ -161,6 +180,7 @@ func (ro *Roster) load(ctx context.Context, given *read) (err error) {
 		}
 	}
 	rows, version := given.rows, given.version
+	bytes := 0
 	items := make(map[jid.JID]*Item, len(rows))
 	for _, row := range rows {
 		it, err := fromRow(row)
@@ -168,9 +188,10 @@ func (ro *Roster) load(ctx context.Context, given *read) (err error) {
 			return err
 		}
 		items[it.JID] = it
+		bytes += it.Bytes()
 	}
 	ro.mu.Lock()
-	ro.version, ro.items = version, items
+	ro.version, ro.items, ro.bytes = version, items, bytes
 	ro.mu.Unlock()
 	ro.loaded = true
 	return nil
@@ -228,6 +249,13 @@ func (ro *Roster) Len() int {
 	ro.mu.RLock()
 	defer ro.mu.RUnlock()
 	return len(ro.items)
+}
+
+// Bytes is how much the owner has written into the roster, see Item.Bytes.
+func (ro *Roster) Bytes() int {
+	ro.mu.RLock()
+	defer ro.mu.RUnlock()
+	return ro.bytes
 }
 
 // Items returns all items and the version they belong to, in no order.
@@ -298,6 +326,7 @@ func (ro *Roster) Update(ctx context.Context, contact jid.JID, edit func(*Item) 
 		}
 		ro.items[contact] = &it
 	}
+	ro.bytes += it.Bytes() - old.Bytes()
 	ro.version = version
 	ro.mu.Unlock()
 	return Change{Item: it, Removed: remove || !it.Listed, Version: version}, true, nil

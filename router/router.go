@@ -23,6 +23,7 @@ import (
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
+	"github.com/bearhug/bearhug/store"
 )
 
 // A Router is the hall of one node.
@@ -75,6 +76,7 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 		Board: b, Store: h.Store, Rosters: h.Rosters, Org: r.Organisation,
 		Presence: r.features.presence, Roster: r.features.roster,
 		Handed: func() stanza.ArchiveID { return h.Archive.Handed() },
+		Saving: func(owner store.AccountID) bool { return h.Archive.Saving(owner) },
 		Level:  b.Dial("presence"), Window: b.Dial("presence.window"), Hysteresis: b.Dial("presence.hysteresis"),
 		Hold: b.Dial("presence.hold"), Bucket: b.Dial("presence.bucket"),
 	})

@@ -69,6 +69,13 @@ func storm(s *server, n int, res *result) error {
 	if err := s.everybodyOut(c); err != nil {
 		return err
 	}
+	if s.ops != 0 { // who has gone is remembered for a while
+		select {
+		case <-time.After(remembered):
+		case <-s.b.ctx.Done():
+			return s.b.ctx.Err()
+		}
+	}
 	return s.heapInto(res, "heap at the end, MB")
 }
 
@@ -196,6 +203,9 @@ func (s *server) everybodyOut(c *rehearse.Crowd) error {
 	}
 	return s.quiet(s.b.patience)
 }
+
+// remembered is how long Bearhug remembers, at most, who has signed out.
+const remembered = 22 * time.Second
 
 // heapInto notes Bearhug's heap.
 func (s *server) heapInto(res *result, name string) error {

@@ -1,0 +1,80 @@
+package presence
+
+import (
+	"maps"
+	"time"
+)
+
+// An account that nobody holds is remembered for a while: who has just written
+// to somebody who is away mostly writes again. Then it is forgotten, and met
+// anew by a statement. What only memory knows keeps an account: deliveries that
+// have arrived out of order, a cursor that is not saved.
+
+// forgetAfter is how long an account is remembered that nobody holds: so long
+// at least, twice as long at most.
+const forgetAfter = 10 * time.Second
+
+// unheld is told that nobody holds some account any more: there is something
+// to forget, in time.
+func (d *Directory) unheld() {
+	if d.sweeping.Load() || !d.sweeping.CompareAndSwap(false, true) {
+		return
+	}
+	d.agenda.atLeisure(time.Now().Add(forgetAfter), d.sweep)
+}
+
+// sweep forgets whoever nobody has held since the last sweep. It comes again
+// while anybody is left who may be forgotten, or is let go meanwhile.
+func (d *Directory) sweep() {
+	d.sweeping.Store(false)
+	left := false
+	for i := range d.shard {
+		left = d.shard[i].sweep(d.spare) || left
+	}
+	if left {
+		d.unheld()
+	}
+}
+
+// spare reports whether memory knows more of an account than the store.
+func (d *Directory) spare(a *Account) bool {
+	return a.Inbox.Ahead() || d.Saving != nil && d.Saving(a.ID)
+}
+
+// sweep is Directory.sweep for one shard; true means that some are left whom
+// nobody holds.
+func (sh *shard) sweep(spare func(*Account) bool) (left bool) {
+	var stale []*Account
+	sh.mu.Lock()
+	for _, a := range sh.accounts {
+		if a.refs.Load() != 0 {
+			continue
+		}
+		left = true
+		if a.stale.Swap(true) {
+			stale = append(stale, a)
+		}
+	}
+	sh.mu.Unlock()
+	forget := stale[:0]
+	for _, a := range stale {
+		if !spare(a) {
+			forget = append(forget, a)
+		}
+	}
+	if len(forget) == 0 {
+		return left
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, a := range forget {
+		if a.refs.Load() == 0 && a.stale.Load() && sh.accounts[a.JID] == a {
+			delete(sh.accounts, a.JID)
+		}
+	}
+	if len(sh.accounts) < sh.most/4 { // a map does not shrink by itself
+		sh.accounts = maps.Clone(sh.accounts)
+		sh.most = len(sh.accounts)
+	}
+	return left
+}
