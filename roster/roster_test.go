@@ -226,6 +226,49 @@ func TestFailedUpdate(t *testing.T) {
 	}
 }
 
+// TestRosterBytes: the bytes of a roster follow every change, and are the same
+// when it is read again.
+func TestRosterBytes(t *testing.T) {
+	s := newShelf(t)
+	s.account(t, t, "c0")
+	ids, err := s.store.AccountIDs(t.Context(), s.org, []string{"c0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() (*roster.Rosters, *roster.Roster) {
+		rosters := roster.New(s.store)
+		ro, err := rosters.Open(t.Context(), s.org, ids["c0"], 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rosters, ro
+	}
+	rosters, ro := open()
+	defer rosters.Close(ro)
+	for i, step := range []struct {
+		contact int
+		edit    func(*roster.Item) bool
+		bytes   int // besides the address, hug.example and the overhead of an item
+		items   int
+	}{
+		{1, func(it *roster.Item) bool { it.Listed, it.Name = true, "Bea"; return true }, 3, 1},
+		{2, func(it *roster.Item) bool { it.Listed, it.Groups = true, []string{"x", "yy"}; return true }, 3 + 3 + 32, 2},
+		{1, func(it *roster.Item) bool { it.Name = ""; return true }, 3 + 32, 2},
+		{3, func(it *roster.Item) bool { it.In, it.Request = true, []byte("<presence/>"); return true }, 3 + 32, 2},
+		{2, func(it *roster.Item) bool { it.Listed = false; return true }, 0, 1},
+	} {
+		if _, _, err := ro.Update(t.Context(), contact(step.contact), step.edit); err != nil {
+			t.Fatal(err)
+		}
+		want := step.bytes + step.items*(2+11+16)
+		others, again := open()
+		if ro.Bytes() != want || again.Bytes() != want {
+			t.Errorf("step %d: %d bytes, read again %d, want %d", i, ro.Bytes(), again.Bytes(), want)
+		}
+		others.Close(again)
+	}
+}
+
 // TestItemXML: what clients see of an item.
 func TestItemXML(t *testing.T) {
 	for _, c := range []struct {

@@ -2,9 +2,10 @@ package xep_test
 
 import (
 	"fmt"
-	"github.com/bearhug/bearhug/feature"
 	"strings"
 	"testing"
+
+	"github.com/bearhug/bearhug/feature"
 )
 
 func rosterSet(item string) string { return "<query xmlns='jabber:iq:roster'>" + item + "</query>" }
@@ -87,6 +88,32 @@ func TestRosterLimit(t *testing.T) {
 	amy.wantResult("set", "", rosterSet("<item jid='a@hug.example' name='A'/>"), "")
 	amy.wantResult("set", "", rosterSet("<item jid='a@hug.example' subscription='remove'/>"), "")
 	amy.wantResult("set", "", rosterSet("<item jid='c@hug.example'/>"), "")
+}
+
+// TestRosterBytes: few contacts may still be too much; one who is at the bound
+// may change what there is, unless it grows.
+func TestRosterBytes(t *testing.T) {
+	h := newHouse(t)
+	h.people("amy")
+	amy := h.connect("amy/home")
+	item := func(n, groups int) string {
+		var text strings.Builder
+		fmt.Fprintf(&text, "<item jid='a%d@hug.example'>", n)
+		for g := range groups {
+			fmt.Fprintf(&text, "<group>%01023d</group>", g)
+		}
+		return rosterSet(text.String() + "</item>")
+	}
+	const fit = (4 << 20) / (100*(1023+16) + 16 + 13)
+	for n := range fit {
+		amy.wantResult("set", "", item(n, 100), "")
+	}
+	amy.wantError("set", "", item(fit, 100), "policy-violation")
+	amy.wantResult("set", "", item(fit, 1), "")
+	amy.wantError("set", "", item(fit, 100), "policy-violation")
+	amy.wantResult("set", "", item(0, 100), "")
+	amy.wantResult("set", "", rosterSet("<item jid='a0@hug.example' subscription='remove'/>"), "")
+	amy.wantResult("set", "", item(fit, 99), "")
 }
 
 func TestBlocking(t *testing.T) {

@@ -24,6 +24,8 @@ const (
 	maxRosterName   = 1023 // bytes of a name
 	maxRosterGroup  = 1023 // bytes of a group
 	maxRosterGroups = 100  // groups of one item
+
+	maxRosterBytes = 4 << 20 // addresses, names and groups of one person's roster
 )
 
 // Roster lets people read and edit their contact list (RFC 6121 §2), by
@@ -270,10 +272,10 @@ func rosterSet(c *router.Ctx, iq *stanza.Stanza, limit *feature.Dial) error {
 	if remove {
 		return rosterRemove(c, iq, it.JID)
 	}
-	if err := rosterRoom(c.Context, c, it.JID, limit.Int(c.Org)); err != nil {
+	it.Groups, it.Listed = c.Account.Strip(it.JID, it.Groups), true
+	if err := rosterRoom(c, &it, limit.Int(c.Org)); err != nil {
 		return err
 	}
-	it.Groups = c.Account.Strip(it.JID, it.Groups)
 	if _, err := c.Account.EditRoster(c.Context, it.JID, func(now *roster.Item) bool {
 		now.Name, now.Groups, now.Listed = it.Name, it.Groups, true
 		return true
@@ -299,15 +301,20 @@ func rosterRemove(c *router.Ctx, iq *stanza.Stanza, contact jid.JID) error {
 	return stanza.ItemNotFound("")
 }
 
-// rosterRoom refuses a new contact when there are too many.
-func rosterRoom(ctx context.Context, c *router.Ctx, contact jid.JID, limit int64) error {
-	ro, err := c.Account.Roster(ctx)
+// rosterRoom refuses a new contact when there are too many, and an item that
+// grows when the roster has too much in it.
+func rosterRoom(c *router.Ctx, it *roster.Item, limit int64) error {
+	ro, err := c.Account.Roster(c.Context)
 	if err != nil {
 		return err
 	}
 	defer c.Rosters.Close(ro)
-	if _, there := ro.Get(contact); !there && int64(ro.Len()) >= limit {
+	old, there := ro.Get(it.JID)
+	if !there && int64(ro.Len()) >= limit {
 		return stanza.PolicyViolation(fmt.Sprintf("a roster holds at most %d contacts", limit))
+	}
+	if more := it.Bytes() - old.Bytes(); more > 0 && ro.Bytes()+more > maxRosterBytes {
+		return stanza.PolicyViolation(fmt.Sprintf("a roster holds at most %d MiB of names and groups: put contacts into fewer groups", maxRosterBytes>>20))
 	}
 	return nil
 }
