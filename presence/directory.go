@@ -225,6 +225,7 @@ func (d *Directory) SignIn(ctx context.Context, bare jid.JID) (*Account, *store.
 		d.abandon(a)
 		return nil, nil, err
 	}
+	row.Blocks = nil
 	a.signIn.Store(&credentials{row, version})
 	return a, row, nil
 }
@@ -260,7 +261,7 @@ func (d *Directory) read(ctx context.Context, a *Account, signIn bool) (*store.A
 	a.ID = row.ID
 	a.version.Store(row.RosterVersion)
 	if row.HasBlocks {
-		if err := d.readBlocks(ctx, a); err != nil {
+		if err := d.readBlocks(ctx, a, row.Blocks); err != nil {
 			return nil, err
 		}
 	}
@@ -275,10 +276,14 @@ func (d *Directory) read(ctx context.Context, a *Account, signIn bool) (*store.A
 	return row, nil
 }
 
-func (d *Directory) readBlocks(ctx context.Context, a *Account) error {
-	rows, err := d.Store.Blocks(ctx, a.Org, a.ID)
-	if err != nil {
-		return fmt.Errorf("block list of %s: %w", a.JID, err)
+// readBlocks takes over a block list, reading it when it did not come with the
+// account.
+func (d *Directory) readBlocks(ctx context.Context, a *Account, rows []string) error {
+	if rows == nil {
+		var err error
+		if rows, err = d.Store.Blocks(ctx, a.Org, a.ID); err != nil {
+			return fmt.Errorf("block list of %s: %w", a.JID, err)
+		}
 	}
 	list := make(Blocklist, len(rows))
 	for _, row := range rows {

@@ -86,13 +86,21 @@ func TestSignInOfWhoIsThere(t *testing.T) {
 	signIn("new", 1).Release()
 }
 
-// TestRosterComesWithSignIn: a full sign-in of somebody with contacts is one
-// statement, presence included.
+// TestRosterComesWithSignIn: a full sign-in of somebody with contacts and blocks
+// is one statement, presence included.
 func TestRosterComesWithSignIn(t *testing.T) {
 	st, h, d, org := openTown(t)
 	w := populate(t, st, h, d, org, "s", 3)
 	w.befriend(w.people[0], w.people[1])
 	w.befriend(w.people[0], w.people[2])
+	blocker, err := d.Account(t.Context(), w.people[0].jid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Block(t.Context(), org, blocker.ID, []string{"eve@hug.example", "spam.example"}); err != nil {
+		t.Fatal(err)
+	}
+	blocker.Release()
 	board := st.DB().Board()
 	before := statements(board)
 	fresh := presence.New(d.Config) // as after a restart
@@ -112,6 +120,9 @@ func TestRosterComesWithSignIn(t *testing.T) {
 	defer d.Rosters.Close(ro)
 	if n := ro.Len(); n != 2 {
 		t.Errorf("%d contacts", n)
+	}
+	if list := a.Blocked.Load(); list == nil || len(*list) != 2 || !a.Blocks(jid.MustParse("eve@hug.example/x")) {
+		t.Errorf("blocks %v", list)
 	}
 	if got := statements(board) - before; got != 1 {
 		t.Errorf("%d statements, want 1", got)

@@ -29,9 +29,10 @@ type Account struct {
 	Disabled      bool
 	RosterVersion uint64 // 0: the roster never had an item
 	HasBlocks     bool
-	Prefs         []byte // MAM preferences; nil for the default
-	Cursor        ID     // delivered up to here
-	Undelivered   bool   // something came in after Cursor
+	Blocks        []string // who is blocked, from SignIn; not in order
+	Prefs         []byte   // MAM preferences; nil for the default
+	Cursor        ID       // delivered up to here
+	Undelivered   bool     // something came in after Cursor
 }
 
 // AccountInfo is an account in a list.
@@ -83,8 +84,8 @@ func (s *Store) Account(ctx context.Context, org feature.Org, local string) (*Ac
 	return s.whole(ctx, org, local, "account-get", nil)
 }
 
-// SignIn reads an account with its roster, which is of the account's
-// RosterVersion, by one statement. ErrNotFound.
+// SignIn reads an account with its Blocks, and its roster, which is of the
+// account's RosterVersion, by one statement. ErrNotFound.
 func (s *Store) SignIn(ctx context.Context, org feature.Org, local string) (a *Account, items []RosterItem, err error) {
 	a, err = s.whole(ctx, org, local, "account-signin", &items)
 	return a, items, err
@@ -112,10 +113,17 @@ func (s *Store) whole(ctx context.Context, org feature.Org, local, statement str
 
 // account reads the row, and the last message that came in as far as rows tell.
 func (s *Store) account(ctx context.Context, org feature.Org, local, statement string, items *[]RosterItem) (a *Account, in int64, err error) {
+	var blocks []string
+	values := []any{org, local}
 	if items != nil {
 		*items = nil
+		values = append(values, org, local)
 	}
 	err = s.db.Query(ctx, org, statement, func(r *db.Row) error {
+		if items != nil && r.Bool(19) {
+			blocks = append(blocks, r.Text(9))
+			return nil
+		}
 		if items != nil && len(r.Bytes(9)) > 0 {
 			it, err := rosterItem(r, 9)
 			if err != nil {
@@ -137,9 +145,12 @@ func (s *Store) account(ctx context.Context, org feature.Org, local, statement s
 		}
 		in = r.Int(8)
 		return nil
-	}, org, local)
+	}, values...)
 	if err == nil && a == nil {
 		err = ErrNotFound
+	}
+	if a != nil {
+		a.Blocks = blocks
 	}
 	return a, in, err
 }

@@ -8,11 +8,15 @@ WHERE a.org = ? AND a.name = ?
 
 -- name: account-signin   feature: account   on: primary
 SELECT a.id, a.sasl, a.disabled, a.roster, a.blocks, a.prefs, i.at_seq, i.at_rnd, i.in_seq,
-  r.peer, r.name, r.sub, r.ask, r.approved, r.listed, r.pending, r.teams, r.ver, r.removed
+  r.peer, r.name, r.sub, r.ask, r.approved, r.listed, r.pending, r.teams, r.ver, r.removed, 0
 FROM account a LEFT JOIN inbox i ON i.owner = a.id
   LEFT JOIN roster r ON r.owner = a.id AND r.removed = 0
 WHERE a.org = ? AND a.name = ?
-  AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run n WHERE n.id = a.import AND n.done = 1));
+  AND (a.import = 0 OR EXISTS (SELECT 1 FROM import_run n WHERE n.id = a.import AND n.done = 1))
+UNION ALL
+SELECT 0, NULL, 0, 0, 0, NULL, 0, 0, 0, b.peer, NULL, 0, 0, 0, 0, NULL, NULL, 0, 0, 1
+FROM account a JOIN blocked b ON b.owner = a.id
+WHERE a.org = ? AND a.name = ? AND a.blocks > 0;
 
 -- name: account-ids   feature: account   on: primary
 SELECT a.name, a.id FROM account a
