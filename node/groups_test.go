@@ -86,7 +86,7 @@ func TestGroupOperations(t *testing.T) {
 		{"group.join", GroupPeople{Group: "nurses@hug.example", JIDs: slices.Repeat([]string{"p0@hug.example"}, 1001)}, "import"},
 		{"group.show", GroupPair{Other: "nurses@hug.example", Group: "own@other.example"}, "two organisations"},
 		{"group.hide", GroupPair{Other: "nurses@hug.example", Group: "clients@hug.example"}, "is not shown"},
-		{"group.nest", GroupPair{Other: "nurses@hug.example", Group: "nurses@hug.example"}, "circle"},
+		{"group.nest", GroupPair{Other: "nurses@hug.example", Group: "nurses@hug.example"}, "circle: a group is not nested in itself"},
 		{"group.unnest", Group{Group: "nurses@hug.example"}, "nested in none"},
 		{"group.del", Group{Group: "zebras@hug.example"}, "there is no group zebras"},
 		{"user.search", UserSearch{Domain: "hug.exampel"}, "did you mean hug.example?"},

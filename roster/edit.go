@@ -457,8 +457,11 @@ func (gs *Groups) Hide(ctx context.Context, other, from *Group) error {
 // Nest has a group displayed inside another one. A circle is refused.
 func (gs *Groups) Nest(ctx context.Context, child, parent *Group) error {
 	return child.edit(ctx, []*Group{parent}, func(_ *index, at uint64) ([]store.GroupLog, error) {
-		if child.parent == parent {
+		switch parent {
+		case child.parent:
 			return nil, nil
+		case child:
+			return nil, refuse("group %s cannot be nested in %s: that would be a circle: a group is not nested in itself", child.name, child.name)
 		}
 		if child.parent != nil {
 			return nil, refuse("group %s is nested in %s: unnest it first", child.name, child.parent.name)
