@@ -15,18 +15,7 @@ func (d *Directory) Block(a *Account, list *Blocklist, in func()) {
 	old := a.Blocked.Swap(list)
 	in()
 	due := make(map[*viewer]struct{})
-	for _, r := range a.Resources() {
-		if v := r.viewer; v != nil {
-			v.each(func(at *attachment) { b.reblock(v, at, a, old, due) })
-		}
-	}
-	for _, aud := range a.places {
-		for _, at := range aud.viewers {
-			if at.viewer.account != a {
-				b.reblock(at.viewer, at, a, old, due)
-			}
-		}
-	}
+	b.repart(a, due, func(v *viewer, e *entry) (was, is bool) { return reblock(v, e, a, old) })
 	b.mu.Unlock()
 	for v := range due {
 		b.flush(v)
@@ -42,25 +31,50 @@ func (v *viewer) each(f func(*attachment)) {
 	}
 }
 
-// reblock mends what a viewer was told by one audience after the block list of
-// a was old: v is of a, or entries are.
-func (b *board) reblock(v *viewer, at *attachment, a *Account, old *Blocklist, due map[*viewer]struct{}) {
-	known := max(at.seen, at.told)
+// reblock tells how it was and is between a viewer and an entry after the block
+// list of a was old: v is of a, or the entry is.
+func reblock(v *viewer, e *entry, a *Account, old *Blocklist) (was, is bool) {
+	other, others := e.jid, !v.account.Blocks(e.jid)
+	if v.account == a {
+		others = !e.account.Blocks(v.session.JID)
+	} else {
+		other = v.session.JID
+	}
+	if !others { // the other side blocks anyway
+		return true, true
+	}
 	now := a.Blocked.Load()
+	return old != nil && old.Has(other), now != nil && now.Has(other)
+}
+
+// repart mends what viewers of a, and viewers of its entries, were told, after
+// who is parted from it has changed: parted tells how it was and is.
+func (b *board) repart(a *Account, due map[*viewer]struct{}, parted func(v *viewer, e *entry) (was, is bool)) {
+	for _, r := range a.Resources() {
+		if v := r.viewer; v != nil {
+			v.each(func(at *attachment) { b.mend(v, at, a, due, parted) })
+		}
+	}
+	for _, aud := range a.places {
+		for _, at := range aud.viewers {
+			if at.viewer.account != a {
+				b.mend(at.viewer, at, a, due, parted)
+			}
+		}
+	}
+}
+
+// mend is repart for one attachment: its viewer is of a, or entries are.
+func (b *board) mend(v *viewer, at *attachment, a *Account, due map[*viewer]struct{}, parted func(v *viewer, e *entry) (was, is bool)) {
+	known := max(at.seen, at.told)
 	for i := range at.audience.log {
 		s := &at.audience.log[i]
 		e := s.entry
 		if e == nil || e.account == v.account || v.account != a && e.account != a {
 			continue
 		}
-		other, others := e.jid, !v.account.Blocks(e.jid)
-		if v.account == a {
-			others = !e.account.Blocks(v.session.JID)
-		} else {
-			other = v.session.JID
-		}
-		was, is := old != nil && old.Has(other), now != nil && now.Has(other)
-		if was == is || !others { // nothing changes, or the other side blocks anyway
+		was, is := parted(v, e)
+		if was == is {
 			continue
 		}
 		due[v] = struct{}{}

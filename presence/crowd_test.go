@@ -69,7 +69,7 @@ func (r *reader) view(own jid.JID) map[string]string {
 	seen := map[string]string{}
 	parts := strings.SplitAfter(text, "</presence>")
 	for _, part := range parts[:len(parts)-1] {
-		w, err := stanza.Load([]byte(part))
+		w, err := stanza.Load([]byte(part[strings.LastIndex(part, "<presence"):])) // past pushes of the roster
 		if err != nil {
 			panic(err)
 		}
@@ -323,6 +323,11 @@ func (c *city) settle() {
 			}
 		}
 	}
+	c.end()
+}
+
+// end ends all sessions.
+func (c *city) end() {
 	for _, p := range c.people {
 		for _, r := range p.resources {
 			r.s.End()

@@ -30,8 +30,7 @@ func (b *board) audience(g *roster.Group) *audience {
 }
 
 // bound finds who is beyond the bound of an account's roster: nobody, mostly.
-// What was found holds until the account comes again, or what its groups see
-// changes.
+// What was found holds until the account comes again, or rebound.
 func (b *board) bound(a *Account) {
 	rs := b.directory.rosters
 	a.cut = nil
@@ -40,10 +39,45 @@ func (b *board) bound(a *Account) {
 	}
 }
 
+// rebound finds anew who is beyond the bound of an account's roster, when its
+// clients are told that it has changed: presence follows what the roster shows.
+func (d *Directory) rebound(a *Account) {
+	b := a.board
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a.shown > 0 {
+		b.rebound(a)
+	}
+}
+
+// rebound is Directory.rebound for who is online; b.mu is held.
+func (b *board) rebound(a *Account) {
+	old := a.cut
+	b.bound(a)
+	now := a.cut
+	if old.SameBound(now) {
+		return
+	}
+	due := make(map[*viewer]struct{})
+	b.repart(a, due, func(v *viewer, e *entry) (was, is bool) {
+		other := e.account
+		if other == a {
+			other = v.account
+		}
+		if other.cut.Beyond(a.JID) {
+			return true, true
+		}
+		return old.Beyond(other.JID), now.Beyond(other.JID)
+	})
+	for v := range due {
+		b.directory.flusher.flushSoon(v)
+	}
+}
+
 // within reports whether two are within the bounds of each other's rosters: a
 // pair that one of them cuts is silent both ways.
 func within(a, b *Account) bool {
-	return (a.cut == nil || a.cut.Has(b.JID)) && (b.cut == nil || b.cut.Has(a.JID))
+	return !a.cut.Beyond(b.JID) && !b.cut.Beyond(a.JID)
 }
 
 // attachGroups puts a viewer before the audiences of the groups it sees.
@@ -144,7 +178,7 @@ func (b *board) regroup(a *Account) {
 			b.reshow(a, aud, true)
 		}
 	}
-	b.bound(a)
+	b.rebound(a)
 	for _, r := range a.Resources() {
 		if r.viewer != nil && b.attachGroups(r.viewer) {
 			b.directory.flusher.flushSoon(r.viewer)

@@ -125,6 +125,7 @@ func (a *Account) ShowRoster(ctx context.Context, s *session.Session, since *ros
 	x.Start("query", "xmlns", "jabber:iq:roster", "ver", version.String())
 	view.AppendXML(x)
 	answer(x.End().Bytes())
+	a.directory.rebound(a)
 	return nil
 }
 
@@ -183,6 +184,9 @@ func (a *Account) FollowGroups(ctx context.Context, s *session.Session, most int
 		after.Personal = before.Personal
 	}
 	a.pushAll(r, items, before, after)
+	if !more {
+		a.directory.rebound(a)
+	}
 	return len(items), more, nil
 }
 

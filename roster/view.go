@@ -221,6 +221,29 @@ func (g *Group) count() int {
 // Truncated reports whether somebody is beyond the bound.
 func (w *View) Truncated() bool { return w.cut != nil }
 
+// SameBound reports whether two views of one person have the same people beyond
+// the bound. nil has nobody.
+func (w *View) SameBound(other *View) bool {
+	whole := func(w *View) bool { return w == nil || w.cut == nil }
+	if whole(w) || whole(other) {
+		return whole(w) && whole(other)
+	}
+	for i := range max(len(w.cut), len(other.cut)) {
+		if w.cut.word(i) != other.cut.word(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// word is the i-th word, zero past the end.
+func (b bitmap) word(i int) uint64 {
+	if i < len(b) {
+		return b[i]
+	}
+	return 0
+}
+
 // Has reports whether the contact stands on the roster: a personal item, or
 // one that is seen by a group and fits.
 func (w *View) Has(contact jid.JID) bool {
@@ -230,6 +253,18 @@ func (w *View) Has(contact jid.JID) bool {
 	w.groups.mu.RLock()
 	defer w.groups.mu.RUnlock()
 	return w.fits(contact)
+}
+
+// Beyond reports whether the contact was beyond the bound when the View was
+// made, or came later; nil has nobody beyond.
+func (w *View) Beyond(contact jid.JID) bool {
+	if w == nil || w.cut == nil || w.own.lists(contact) {
+		return false
+	}
+	w.groups.mu.RLock()
+	defer w.groups.mu.RUnlock()
+	p, ok := w.index.numbers[contact]
+	return ok && !w.cut.has(p)
 }
 
 func (w *View) fits(contact jid.JID) bool {
