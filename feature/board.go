@@ -213,6 +213,9 @@ func (b *Board) find(name string) (*Dial, error) {
 	if b.byName[name] != nil {
 		return nil, fmt.Errorf("%w: %s is always on", ErrNoSwitch, name)
 	}
+	if len(name) > 128 {
+		return nil, fmt.Errorf("%w: a name has no %d bytes", ErrUnknown, len(name))
+	}
 	names := make([]string, 0, len(b.dials))
 	for n := range b.dials {
 		names = append(names, n)

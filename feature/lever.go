@@ -50,6 +50,17 @@ type Saving struct {
 // Bool reports whether the lever is a switch: off (0) and on (1).
 func (l *Lever) Bool() bool { return len(l.Values) == 2 && l.Values[0] == "off" && l.Values[1] == "on" }
 
+// Assumed reports whether what is saved at a value is a declared share of what
+// is counted: neither nothing of it nor all.
+func (l *Lever) Assumed(v int64) bool {
+	for _, s := range l.Saves {
+		if v >= 0 && v < int64(len(s.Shares)) && s.Shares[v] > 0 && s.Shares[v] < 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // Word is a value as people write it: its name, or the bare number.
 func (l *Lever) Word(v int64) string {
 	if v >= 0 && v < int64(len(l.Values)) {

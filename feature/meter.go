@@ -125,6 +125,8 @@ func (sp *Span) End() {
 // Drop ends the span without a charge: what it measured was taken.
 func (sp *Span) Drop() {
 	if sp != nil && sp.last != 0 {
+		before := threadTime()
+		sp.ledger.sampler.reading(threadTime() - before)
 		sp.last = 0
 		sp.ledger.sampler.open.Add(-1)
 		runtime.UnlockOSThread()
@@ -144,16 +146,39 @@ type sampler struct {
 	clock atomic.Int64  // what reading the clock takes, ns
 }
 
-// reading learns what reading the clock takes from two readings in a row. An
-// interruption in between is no reading; a race loses one of many.
+// reading learns what reading the clock takes from two readings in a row: one
+// pair before a span, where the processor has last done something else, and one
+// behind it, where it has just read the clock. In between is what the readings
+// of the span take. An interruption counts as twice the time at most; a race
+// loses one of many.
 func (s *sampler) reading(ns int64) {
 	switch old := s.clock.Load(); {
 	case ns <= 0:
 	case old == 0:
 		s.clock.Store(ns)
-	case ns < 4*old:
-		s.clock.Store(old + (ns-old)/16)
+	default:
+		s.clock.Store(old + (min(ns, 2*old)-old)/16)
 	}
+}
+
+// Fit brings the CPU time of rows, an estimate, down to what can have been
+// spent, when their sum is above it: each by the same part. It returns the sum
+// as it was measured. A span that waits for another goroutine while it is
+// measured costs more than one that is not: its thread is put to sleep and
+// woken. Nobody can tell by how much, but the process's own time is exact.
+func Fit(rows []Row, spent int64) (measured int64) {
+	for i := range rows {
+		measured += rows[i].CPU
+	}
+	if measured <= 0 || measured <= spent {
+		return measured
+	}
+	part := float64(max(spent, 0)) / float64(measured)
+	for i := range rows {
+		rows[i].CPU = int64(float64(rows[i].CPU) * part)
+		rows[i].Sent = int64(float64(rows[i].Sent) * part)
+	}
+	return measured
 }
 
 // measured counts a measurement and looks at the rate now and then.

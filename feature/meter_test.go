@@ -129,3 +129,62 @@ func TestSampleDial(t *testing.T) {
 	}
 	sp.End()
 }
+
+// TestFit: a load that waits for another goroutine costs more while it is
+// measured, for its thread sleeps; its rows still add up to what was spent.
+func TestFit(t *testing.T) {
+	b := feature.NewBoard()
+	a, other := b.Account(declare(t, b, "waiting", false), 1), b.Account(declare(t, b, "working", false), 2)
+	ask := make(chan struct{})
+	defer close(ask)
+	go func() {
+		for range ask {
+			ask <- struct{}{}
+		}
+	}()
+	spent := func() int64 {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+			t.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	before := spent()
+	var sp feature.Span
+	for range 20000 {
+		sp.Begin(a)
+		for range 4 {
+			ask <- struct{}{}
+			<-ask
+		}
+		sp.To(other)
+		sp.End()
+	}
+	other.Write(1000)
+	process := spent() - before
+	rows := b.Snapshot()
+	raw := feature.Fit(rows, process)
+	var sum int64
+	for _, r := range rows {
+		if sum += r.CPU; r.Sent > r.CPU || r.CPU < 0 && raw > process {
+			t.Errorf("%+v", r)
+		}
+	}
+	t.Logf("measured %.2f of what was spent, fitted %.2f", float64(raw)/float64(process), float64(sum)/float64(process))
+	if sum > process || raw > process && sum < process-int64(len(rows)) || raw <= process && sum != raw {
+		t.Errorf("measured %d ns, %d after fitting; the process spent %d", raw, sum, process)
+	}
+	few := []feature.Row{{CPU: 300, Sent: 30}, {CPU: 100}}
+	if raw := feature.Fit(few, 200); raw != 400 || few[0].CPU != 150 || few[0].Sent != 15 || few[1].CPU != 50 {
+		t.Errorf("%d %+v", raw, few)
+	}
+	if raw := feature.Fit(few, 300); raw != 200 || few[0].CPU != 150 {
+		t.Errorf("what was spent is no reason to add: %d %+v", raw, few)
+	}
+	if feature.Fit(few, -5); few[0].CPU != 0 || few[1].CPU != 0 {
+		t.Errorf("nothing was spent: %+v", few)
+	}
+	if raw := feature.Fit(nil, 5); raw != 0 {
+		t.Error(raw)
+	}
+}

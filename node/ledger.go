@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"runtime/metrics"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type accountKey struct {
 type reading struct {
 	at     time.Time
 	cpu    int64 // of the process, ns
+	gc     int64 // of it, ns: collecting garbage beside the features
 	rows   map[accountKey]feature.Row
 	online map[feature.Org]int // people; of org 0: all
 }
@@ -110,16 +112,26 @@ func (b *books) ledger() feature.ID {
 
 // read takes a reading.
 func (b *books) read() reading {
-	r := reading{at: time.Now(), cpu: processTime(), rows: map[accountKey]feature.Row{}, online: b.node.online()}
-	var named int64
+	r := reading{at: time.Now(), cpu: processTime(), gc: collecting(), rows: map[accountKey]feature.Row{}, online: b.node.online()}
 	for _, row := range b.node.Board.Snapshot() {
-		named += row.CPU
 		if !row.Zero() {
 			r.rows[accountKey{row.Feature, row.Org}] = row
 		}
 	}
-	r.rows[accountKey{feature: runtimeName}] = feature.Row{Feature: runtimeName, CPU: r.cpu - named}
 	return r
+}
+
+// collecting is the processor time, ns, of the collector's own goroutines.
+func collecting() int64 {
+	samples := []metrics.Sample{{Name: "/cpu/classes/gc/mark/dedicated:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/idle:cpu-seconds"}}
+	metrics.Read(samples)
+	var seconds float64
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindFloat64 {
+			seconds += s.Value.Float64()
+		}
+	}
+	return int64(seconds * 1e9)
 }
 
 // processTime is the processor time of this process, ns.
@@ -144,20 +156,32 @@ func (n *Node) online() map[feature.Org]int {
 	return out
 }
 
-// since is what was spent from one reading to the next, the dearest first.
-func (r *reading) since(before *reading) []feature.Row {
-	out := make([]feature.Row, 0, len(r.rows))
+// since is what was spent from one reading to the next, the dearest first, and
+// what the spans measured of it. That is an estimate; the rows are within what
+// the process spent, the collector's part apart (feature.Fit). The collector
+// tells its time by the clock on the wall: no more than half of all is believed.
+func (r *reading) since(before *reading) (out []feature.Row, measured int64) {
+	out = make([]feature.Row, 0, len(r.rows)+1)
 	for key, row := range r.rows {
 		if old, ok := before.rows[key]; ok {
 			row.Sub(&old)
 		}
-		row.CPU = max(row.CPU, 0) // runtime: an estimate may be above the truth for a while
+		row.CPU, row.Sent = max(row.CPU, 0), max(row.Sent, 0)
 		if !row.Zero() {
 			out = append(out, row)
 		}
 	}
+	spent := max(r.cpu-before.cpu, 0)
+	measured = feature.Fit(out, spent-min(max(r.gc-before.gc, 0), spent/2))
+	rest := spent
+	for i := range out {
+		rest -= out[i].CPU
+	}
+	if rest > 0 {
+		out = append(out, feature.Row{Feature: runtimeName, CPU: rest})
+	}
 	slices.SortFunc(out, dearest)
-	return out
+	return out, measured
 }
 
 // dearest orders rows by what they cost.
@@ -183,7 +207,7 @@ func (b *books) write(ctx context.Context, from, to reading) {
 // server, feature by feature. The server's own row is always there, for it
 // tells how many were online.
 func ledgerRows(from, to *reading) []store.LedgerRow {
-	costs := to.since(from)
+	costs, _ := to.since(from)
 	if !slices.ContainsFunc(costs, func(r feature.Row) bool {
 		return r.Feature != "ledger" && r.Feature != "server" && (r.Calls|r.BytesIn|r.BytesOut|r.Statements) != 0
 	}) {

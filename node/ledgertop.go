@@ -22,11 +22,13 @@ type Top struct {
 	At      time.Time `json:"at"`
 	Seconds float64   `json:"seconds"`
 	Online  int       `json:"online"`
-	// CPU is of the whole process and Named the part of it that the features
-	// add up to; both in percent of one processor.
-	CPU   float64  `json:"cpu_percent"`
-	Named float64  `json:"named_percent"`
-	Rows  []TopRow `json:"rows"` // the dearest first; "runtime" among them
+	// CPU is of the whole process, Measured what the spans of the features add
+	// up to, an estimate, and Named what the rows do: the same, but never more
+	// than was spent (feature.Fit). All in percent of one processor.
+	CPU      float64  `json:"cpu_percent"`
+	Measured float64  `json:"measured_percent"`
+	Named    float64  `json:"named_percent"`
+	Rows     []TopRow `json:"rows"` // the dearest first; "runtime" among them
 }
 
 // TopRow is one feature, or one feature for one organisation.
@@ -53,6 +55,8 @@ type TopRow struct {
 
 	Lever string  `json:"lever,omitempty"` // what would help, as `lever set` takes it
 	Saves float64 `json:"saves_percent,omitempty"`
+	// Assumed says that Saves rests on a share that the lever declares.
+	Assumed bool `json:"saves_assumed,omitempty"`
 }
 
 // window is what was spent lately: since the oldest of the recent readings.
@@ -66,12 +70,12 @@ func (b *books) window() (from, to reading) {
 	return from, to
 }
 
-// rates are what each feature costs a second now, for one organisation or,
-// when it is 0, for all.
-func (b *books) rates(org feature.Org) (rates map[string]feature.Row, seconds float64) {
-	from, to := b.window()
+// ratesOf are what each feature cost between two readings, for one organisation
+// or, when it is 0, for all.
+func ratesOf(from, to *reading, org feature.Org) (rates map[string]feature.Row, seconds float64) {
 	rates = map[string]feature.Row{}
-	for _, r := range to.since(&from) {
+	rows, _ := to.since(from)
+	for _, r := range rows {
 		if org == 0 || r.Org == org {
 			sum := rates[r.Feature]
 			sum.Add(&r)
@@ -110,17 +114,38 @@ func (b *books) top(c *ops.Call) (any, error) {
 	}
 	from, to := b.window()
 	t := Top{At: to.at, Seconds: max(to.at.Sub(from.at).Seconds(), 1e-3), Online: to.online[only]}
-	t.CPU = float64(to.cpu-from.cpu) / t.Seconds / 1e7
-	merged := map[accountKey]*feature.Row{}
-	for _, r := range to.since(&from) {
+	costs, measured := to.since(&from)
+	percent := func(ns int64) float64 { return float64(ns) / t.Seconds / 1e7 }
+	t.CPU, t.Measured = percent(to.cpu-from.cpu), percent(measured)
+	for _, r := range costs {
 		if r.Feature != runtimeName {
-			t.Named += float64(r.CPU) / t.Seconds / 1e7
+			t.Named += percent(r.CPU)
 		}
+	}
+	rates, seconds := ratesOf(&from, &to, only)
+	list := summed(costs, only, arg.Orgs)
+	for _, r := range list[:min(len(list), arg.Rows)] {
+		row := topRow(&r, t.Seconds, to.online[max(only, r.Org)])
+		row.Org = domains[r.Org]
+		if r.Org == 0 || only != 0 {
+			past[r.Feature].compare(&row)
+		}
+		row.Lever, row.Saves, row.Assumed = b.helps(r.Feature, only, rates, seconds)
+		t.Rows = append(t.Rows, row)
+	}
+	return t, nil
+}
+
+// summed adds up the rows of each feature, of each organisation by itself if
+// they are asked for; of only one unless it is 0. The dearest come first.
+func summed(costs []feature.Row, only feature.Org, orgs bool) []feature.Row {
+	merged := map[accountKey]*feature.Row{}
+	for _, r := range costs {
 		if only != 0 && r.Org != only {
 			continue
 		}
-		key := accountKey{r.Feature, 0}
-		if arg.Orgs {
+		key := accountKey{feature: r.Feature}
+		if orgs {
 			key.org = r.Org
 		}
 		if sum := merged[key]; sum != nil {
@@ -135,17 +160,7 @@ func (b *books) top(c *ops.Call) (any, error) {
 		list = append(list, *r)
 	}
 	slices.SortFunc(list, dearest)
-	rates, seconds := b.rates(only)
-	for _, r := range list[:min(len(list), arg.Rows)] {
-		row := topRow(&r, t.Seconds, to.online[max(only, r.Org)])
-		row.Org = domains[r.Org]
-		if r.Org == 0 || only != 0 {
-			past[r.Feature].compare(&row)
-		}
-		row.Lever, row.Saves = b.helps(r.Feature, only, rates, seconds)
-		t.Rows = append(t.Rows, row)
-	}
-	return t, nil
+	return list
 }
 
 func topRow(r *feature.Row, seconds float64, online int) TopRow {
@@ -180,10 +195,10 @@ func saved(l *feature.Lever, now, to int64, rates map[string]feature.Row, second
 // helps is the lever that would save most of what a feature costs, at the
 // mildest value that saves at least half of what its strongest does, and what
 // part of the feature's CPU that is.
-func (b *books) helps(name string, org feature.Org, rates map[string]feature.Row, seconds float64) (set string, percent float64) {
+func (b *books) helps(name string, org feature.Org, rates map[string]feature.Row, seconds float64) (set string, percent float64, assumed bool) {
 	cost := float64(rates[name].CPU) / seconds
 	if cost <= 0 {
-		return "", 0
+		return "", 0, false
 	}
 	best := 0.0
 	for _, l := range b.node.Board.Levers() {
@@ -203,9 +218,10 @@ func (b *books) helps(name string, org feature.Org, rates map[string]feature.Row
 		if at != now && most > best {
 			best = most
 			set, percent = l.Name+" "+l.Word(at), 100*saved(&l, now, at, rates, seconds)/cost
+			assumed = l.Assumed(now) || l.Assumed(at)
 		}
 	}
-	return set, min(percent, 100)
+	return set, min(percent, 100), assumed
 }
 
 // What the history is asked for.
@@ -229,6 +245,8 @@ type history struct {
 type past struct {
 	hour, week float64 // ns of CPU a second
 	points     []feature.Point
+	around     []float64 // by point: calls of all features, a person and minute
+	calls      bool      // it has calls of its own
 	growth     *feature.Growth
 }
 
@@ -345,23 +363,43 @@ func (b *books) grow(ctx context.Context, h *history, now time.Time) error {
 				costs[r.Feature] = s
 			}
 		}
-		minutes := rows[0].Span.Minutes()
-		for name, c := range costs {
-			if people > 0 && minutes > 0 {
-				p := h.of(name)
-				p.points = append(p.points, feature.Point{
-					People: float64(people), Cost: float64(c.CPU) / minutes,
-					Churn: float64(c.Calls) / minutes / float64(people),
-				})
-			}
-		}
+		h.add(costs, people, rows[0].Span.Minutes())
 		rows = rows[n:]
 	}
 	for _, p := range h.past {
-		if g, ok := feature.GrowthOf(p.points); ok {
-			p.growth = &g
-		}
-		p.points = nil
+		p.grow()
 	}
 	return nil
+}
+
+// add notes what the features cost in one span of time.
+func (h *history) add(costs map[string]feature.Row, people int, minutes float64) {
+	if people <= 0 || minutes <= 0 {
+		return
+	}
+	var all int64
+	for _, c := range costs {
+		all += c.Calls
+	}
+	each := minutes * float64(people)
+	for name, c := range costs {
+		p := h.of(name)
+		p.calls = p.calls || c.Calls > 0
+		p.points = append(p.points, feature.Point{People: float64(people), Cost: float64(c.CPU) / minutes, Churn: float64(c.Calls) / each})
+		p.around = append(p.around, float64(all)/each)
+	}
+}
+
+// grow tells the growth from the points. What has no calls of its own (stream,
+// archive, signin) serves those who have: its churn is that of all together.
+func (p *past) grow() {
+	for i := range p.points {
+		if !p.calls {
+			p.points[i].Churn = p.around[i]
+		}
+	}
+	if g, ok := feature.GrowthOf(p.points); ok {
+		p.growth = &g
+	}
+	p.points, p.around = nil, nil
 }

@@ -110,7 +110,8 @@ func levers(t *testing.T, cfg *node.Config) {
 	if done := mustMove(t, cfg, "undo", node.LeverArgs{Why: "enough"}); done.Name != "presence" || done.Before != "visible" || done.Value != "coarse" {
 		t.Errorf("%+v", done)
 	}
-	if done := mustMove(t, cfg, "undo", node.LeverArgs{}); done.Before != "off" || done.Value != "coarse" || done.Setting.Group != "team" {
+	mustMove(t, cfg, "set", node.LeverArgs{Name: "ping", Value: "off"})
+	if done := mustMove(t, cfg, "undo", node.LeverArgs{Name: "presence"}); done.Before != "off" || done.Value != "coarse" || done.Setting.Group != "team" {
 		t.Errorf("%+v", done)
 	}
 	if done := mustMove(t, cfg, "reset", node.LeverArgs{Name: "presence"}); done.Value != "full" {
@@ -149,10 +150,22 @@ func badLevers(t *testing.T, cfg *node.Config) {
 		{node.LeverArgs{Name: "carbons", Value: "off", Org: "a.example", Group: "team"}, "not for a group"},
 		{node.LeverArgs{Name: "archive.wait", Value: "5", Org: "a.example"}, "one value for the whole server"},
 		{node.LeverArgs{Name: "carbons", Value: "off", For: time.Millisecond}, "want 1s to"},
+		{node.LeverArgs{Name: "carbons", Value: "off", For: -time.Hour}, "want 1s to"},
+		{node.LeverArgs{Name: "carbons", Value: "off", Why: strings.Repeat("x", 1<<20)}, "the reason has 1048576 bytes: want 1000 at most"},
+		{node.LeverArgs{Name: "archive.wait", Value: strings.Repeat("9", 1<<20)}, "the value has 1048576 bytes"},
+		{node.LeverArgs{Name: strings.Repeat("x", 1<<20), Value: "off"}, "a name has no 1048576 bytes"},
+		{node.LeverArgs{Name: "archive.wait", Value: "5KiB"}, "is no value for it"},
+		{node.LeverArgs{Name: "session.mailbox", Value: "5s"}, "is no value for it"},
 	} {
 		if _, err := move(t, cfg, "set", c.args); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%+v: %v; want %q", c.args, err, c.says)
 		}
+	}
+	if _, err := move(t, cfg, "undo", node.LeverArgs{Name: "carbon"}); err == nil || !strings.Contains(err.Error(), `did you mean "carbons"?`) {
+		t.Error(err)
+	}
+	if _, err := move(t, cfg, "undo", node.LeverArgs{Name: "time"}); err == nil || !strings.Contains(err.Error(), "no setting of time could be taken back") {
+		t.Error(err)
 	}
 	do(t, cfg, "lever.history", node.LeverArgs{Name: "carbons"}, &after)
 	if len(after) != len(before) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/ops"
@@ -62,6 +63,7 @@ type LeverSaving struct {
 	Value   string  `json:"value"`
 	CPU     float64 `json:"cpu_percent"`  // of one processor
 	Percent float64 `json:"percent"`      // of all that the process spends
+	Kind    string  `json:"kind"`         // "counted": all of it is in the ledger; "declared": a part of that, as the lever assumes
 	Of      string  `json:"of,omitempty"` // the features that cost less
 }
 
@@ -168,8 +170,20 @@ func (d *leverDesk) set(c *ops.Call) (any, error) {
 	return d.change(c, &arg, row)
 }
 
-// maxLeverTime bounds the time of a setting.
-const maxLeverTime = 366 * 24 * time.Hour
+const (
+	maxLeverTime = 366 * 24 * time.Hour // of a setting
+	maxWhy       = 1000                 // bytes of a reason: it is in every list
+)
+
+func checkWhy(why string) error {
+	if len(why) > maxWhy {
+		return fmt.Errorf("the reason has %d bytes: want %d at most", len(why), maxWhy)
+	}
+	if !utf8.ValidString(why) {
+		return errors.New("the reason is no text: want UTF-8")
+	}
+	return nil
+}
 
 func (d *leverDesk) reset(c *ops.Call) (any, error) {
 	var arg LeverArgs
@@ -182,13 +196,16 @@ func (d *leverDesk) reset(c *ops.Call) (any, error) {
 // change writes a setting and applies it.
 func (d *leverDesk) change(c *ops.Call, arg *LeverArgs, row store.LeverRow) (any, error) {
 	ctx := c.Context()
-	at, err := d.place(ctx, arg)
-	if err != nil {
-		return nil, fmt.Errorf("set %s: %w", arg.Name, err)
-	}
 	lever, err := d.board.Lever(arg.Name)
 	if err != nil {
 		return nil, fmt.Errorf("set lever: %w", err)
+	}
+	if err := checkWhy(arg.Why); err != nil {
+		return nil, fmt.Errorf("set %s: %w", arg.Name, err)
+	}
+	at, err := d.place(ctx, arg)
+	if err != nil {
+		return nil, fmt.Errorf("set %s: %w", arg.Name, err)
 	}
 	value := row.Value
 	if row.Reset {
@@ -202,7 +219,7 @@ func (d *leverDesk) change(c *ops.Call, arg *LeverArgs, row store.LeverRow) (any
 	}
 	row.Name, row.Scope, row.Who, row.Why = arg.Name, at.Scope, c.User(), arg.Why
 	before := d.board.Dial(arg.Name).Group(at.Org, at.Group)
-	rates, seconds, total := d.rates(at.Org)
+	rates, seconds, total := d.rates(at.Scope)
 	if row.Version, err = d.store.SetLever(ctx, row); err != nil {
 		return nil, err
 	}
@@ -236,11 +253,22 @@ func (d *leverDesk) undo(c *ops.Call) (any, error) {
 	if err := c.Args(&arg); err != nil {
 		return nil, err
 	}
+	if arg.Name != "" {
+		if _, err := d.board.Lever(arg.Name); err != nil {
+			return nil, fmt.Errorf("undo: %w", err)
+		}
+	}
+	if err := checkWhy(arg.Why); err != nil {
+		return nil, fmt.Errorf("undo: %w", err)
+	}
 	ctx := c.Context()
 	if err := d.apply(ctx); err != nil {
 		return nil, err
 	}
-	row, err := d.store.UndoLever(ctx, 0, c.User(), arg.Why)
+	row, err := d.store.UndoLever(ctx, arg.Name, c.User(), arg.Why)
+	if errors.Is(err, store.ErrNothingSet) && arg.Name != "" {
+		return nil, fmt.Errorf("undo: no setting of %s could be taken back", arg.Name)
+	}
 	if errors.Is(err, store.ErrNothingSet) {
 		return nil, errors.New("undo: no lever is set that could be taken back")
 	}
@@ -257,7 +285,7 @@ func (d *leverDesk) undo(c *ops.Call) (any, error) {
 	}
 	at := names(row.Scope)
 	before := d.board.Dial(row.Name).Group(row.Scope.Org, row.Scope.Group)
-	rates, seconds, total := d.rates(row.Scope.Org)
+	rates, seconds, total := d.rates(row.Scope)
 	return d.done(ctx, row, at, before, func(now int64) *LeverSaving {
 		return savingOf(&lever, before, now, rates, seconds, total)
 	})
@@ -344,7 +372,7 @@ func (d *leverDesk) list(c *ops.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rates, seconds, total := d.rates(at.Org)
+	rates, seconds, total := d.rates(at.Scope)
 	out := LeverList{Running: d.node != nil}
 	for _, l := range d.board.Levers() {
 		if arg.Name != "" && l.Name != arg.Name {
@@ -411,14 +439,15 @@ func settingOf(l *feature.Lever, r *store.LeverRow, at place) LeverSetting {
 	return s
 }
 
-// rates are what features cost now; empty when no server runs.
-func (d *leverDesk) rates(org feature.Org) (rates map[string]feature.Row, seconds, total float64) {
-	if d.node == nil {
+// rates are what features cost now; empty when no server runs, and of a group,
+// for the ledger has no accounts of groups.
+func (d *leverDesk) rates(at feature.Scope) (rates map[string]feature.Row, seconds, total float64) {
+	if d.node == nil || at.Group != 0 {
 		return nil, 1, 0
 	}
 	from, to := d.node.books.window()
-	rates, seconds = d.node.books.rates(org)
-	return rates, seconds, float64(to.cpu-from.cpu) / max(to.at.Sub(from.at).Seconds(), 1e-3)
+	rates, seconds = ratesOf(&from, &to, at.Org)
+	return rates, seconds, float64(to.cpu-from.cpu) / seconds
 }
 
 // savingOf is what a value would save, nil when that is nothing to speak of.
@@ -427,7 +456,10 @@ func savingOf(l *feature.Lever, now, to int64, rates map[string]feature.Row, sec
 	if ns < 1e5 || total <= 0 { // a hundredth of a percent of a processor
 		return nil
 	}
-	s := &LeverSaving{Value: l.Word(to), CPU: ns / 1e7, Percent: min(100, 100*ns/total)}
+	s := &LeverSaving{Value: l.Word(to), CPU: ns / 1e7, Percent: min(100, 100*ns/total), Kind: "counted"}
+	if l.Assumed(now) || l.Assumed(to) {
+		s.Kind = "declared"
+	}
 	var of []string
 	for _, saving := range l.Saves {
 		if !slices.Contains(of, saving.Feature) {

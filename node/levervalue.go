@@ -18,6 +18,9 @@ func parseValue(l *feature.Lever, text string) (int64, error) {
 	if text == "" {
 		return 0, fmt.Errorf("the value is missing: want %s", wants(l))
 	}
+	if len(text) > 100 {
+		return 0, fmt.Errorf("the value has %d bytes: want %s", len(text), wants(l))
+	}
 	if l.Values != nil {
 		return parseName(l, strings.ToLower(text))
 	}

@@ -107,23 +107,26 @@ func (s *Store) SetLever(ctx context.Context, row LeverRow) (version uint64, err
 	return version, nil
 }
 
-// UndoLever takes back the last setting of any lever that is in force, by the
-// version that it has, or whichever is the last when that is 0. It gives the
-// setting that was taken back. ErrNothingSet when there is none, or when
-// version is not the last any more.
-func (s *Store) UndoLever(ctx context.Context, version uint64, who, why string) (undone LeverRow, err error) {
+// UndoLever takes back the last setting of a lever that is in force, or of any
+// lever when name is "". It gives the setting that was taken back.
+// ErrNothingSet when there is none.
+func (s *Store) UndoLever(ctx context.Context, name, who, why string) (undone LeverRow, err error) {
+	statement, args := "lever-last", []any{time.Now()}
+	if name != "" {
+		statement, args = "lever-last-of", []any{name, time.Now()}
+	}
 	err = s.db.Write(ctx, 0, func(tx *db.Tx) error {
 		undone = LeverRow{}
 		if err := lock(tx, "lever"); err != nil {
 			return err
 		}
-		if err := tx.Query("lever-last", func(r *db.Row) error {
+		if err := tx.Query(statement, func(r *db.Row) error {
 			undone = leverRow(r)
 			return nil
-		}, time.Now()); err != nil {
+		}, args...); err != nil {
 			return err
 		}
-		if undone.Version == 0 || version != 0 && version != undone.Version {
+		if undone.Version == 0 {
 			return ErrNothingSet
 		}
 		_, err := insertLever(tx, LeverRow{Name: undone.Name, Scope: undone.Scope, Undoes: undone.Version, Who: who, Why: why})

@@ -19,6 +19,12 @@ WHERE l.undoes = 0 AND (l.until = 0 OR l.until > ?)
   AND NOT EXISTS (SELECT 1 FROM lever u WHERE u.name = l.name AND u.org = l.org AND u.undoes = l.version)
 ORDER BY l.version DESC LIMIT 1;
 
+-- name: lever-last-of   feature: server   on: primary
+SELECT l.name, l.org, l.grp, l.version, l.value, l.reset, l.undoes, l.who, l.why, l.until, l.at FROM lever l
+WHERE l.name = ? AND l.undoes = 0 AND (l.until = 0 OR l.until > ?)
+  AND NOT EXISTS (SELECT 1 FROM lever u WHERE u.name = l.name AND u.org = l.org AND u.undoes = l.version)
+ORDER BY l.version DESC LIMIT 1;
+
 -- name: lever-groups   feature: server   on: primary
 SELECT id, name FROM grp WHERE org = ?;
 

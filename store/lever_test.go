@@ -47,9 +47,9 @@ func TestForce(t *testing.T) {
 				t.Errorf("%s: %+v %v, want %d %v", step, r, ok, value, own)
 			}
 		}
-		undo := func(version uint64) (store.LeverRow, error) { return s.UndoLever(ctx, version, "anna", "enough") }
+		undo := func(name string) (store.LeverRow, error) { return s.UndoLever(ctx, name, "anna", "enough") }
 
-		if _, err := undo(0); !errors.Is(err, store.ErrNothingSet) {
+		if _, err := undo(""); !errors.Is(err, store.ErrNothingSet) {
 			t.Fatal(err)
 		}
 		a := set(store.LeverRow{Name: "presence", Scope: group, Value: 1})
@@ -59,26 +59,30 @@ func TestForce(t *testing.T) {
 		want("another group", feature.Scope{Org: 2}, now, 0, false)
 		c := set(store.LeverRow{Name: "presence", Scope: group, Value: 3})
 		want("the last", group, now, 3, true)
-		if _, err := undo(b); !errors.Is(err, store.ErrNothingSet) {
-			t.Errorf("undid what was not the last: %v", err)
+		set(store.LeverRow{Name: "carbons", Value: 0})
+		if _, err := undo("ping"); !errors.Is(err, store.ErrNothingSet) {
+			t.Errorf("undid what was never set: %v", err)
 		}
-		if r, err := undo(c); err != nil || r.Version != c || r.Value != 3 || r.Scope != group {
+		if r, err := undo("presence"); err != nil || r.Version != c || r.Value != 3 || r.Scope != group {
 			t.Fatalf("%+v %v", r, err)
 		}
 		want("taken back", group, now, 2, true)
+		if r, err := undo("carbons"); err != nil || r.Name != "carbons" {
+			t.Fatalf("%+v %v", r, err)
+		}
 		want("taken back, and run out", group, now.Add(2*time.Hour), 1, true)
-		if r, err := undo(0); err != nil || r.Version != b {
+		if r, err := undo(""); err != nil || r.Version != b {
 			t.Fatalf("%+v %v", r, err)
 		}
 		want("taken back twice", group, now, 1, true)
-		if r, err := undo(0); err != nil || r.Version != a {
+		if r, err := undo(""); err != nil || r.Version != a {
 			t.Fatalf("%+v %v", r, err)
 		}
 		want("nothing left", group, now, 0, false)
 		set(store.LeverRow{Name: "presence", Scope: group, Value: 1})
 		set(store.LeverRow{Name: "presence", Scope: group, Reset: true})
 		want("reset", group, now, 0, false)
-		if _, err := undo(0); err != nil {
+		if _, err := undo(""); err != nil {
 			t.Fatal(err)
 		}
 		want("the reset taken back", group, now, 1, true)

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,7 +18,7 @@ type leverCmd struct {
 	Ls      leverLsCmd      `cmd:"" help:"List the levers: values in force, who set them, what they would save now."`
 	Set     leverSetCmd     `cmd:"" help:"Give a lever a value, at once and without a restart."`
 	Reset   leverResetCmd   `cmd:"" help:"Give a lever its default again, or an organisation or a group what all others have."`
-	Undo    leverUndoCmd    `cmd:"" help:"Take back the last setting of any lever; again, the one before."`
+	Undo    leverUndoCmd    `cmd:"" help:"Take back the last setting of a lever, or of any; again, the one before."`
 	History leverHistoryCmd `cmd:"" help:"Show who set a lever when, and why."`
 }
 
@@ -93,6 +93,10 @@ func printLevers(w io.Writer, list *node.LeverList) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	declared := func(s node.LeverSaving) bool { return s.Kind == "declared" }
+	if slices.ContainsFunc(list.Levers, func(l node.LeverState) bool { return slices.ContainsFunc(l.Saves, declared) }) {
+		fmt.Fprintln(w, "~: a share of what was counted, assumed by the lever; the others are counted.")
+	}
 	if !list.Running {
 		fmt.Fprintln(w, "No server runs: what levers would save is not known.")
 	}
@@ -106,9 +110,25 @@ func savings(list []node.LeverSaving) string {
 	}
 	parts := make([]string, len(list))
 	for i, s := range list {
-		parts[i] = fmt.Sprintf("%s %.0f%%", s.Value, s.Percent)
+		parts[i] = fmt.Sprintf("%s %s%.0f%%", s.Value, about(&s), s.Percent)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// about marks a saving that rests on a declared share.
+func about(s *node.LeverSaving) string {
+	if s.Kind == "declared" {
+		return "~"
+	}
+	return ""
+}
+
+// basis says what kind of estimate a saving is.
+func basis(s *node.LeverSaving) string {
+	if s.Kind == "declared" {
+		return "a share of what was counted, assumed by the lever"
+	}
+	return "as counted"
 }
 
 // settingText is one setting in one line.
@@ -163,7 +183,7 @@ func printLever(w io.Writer, l *node.LeverState, running bool) error {
 		fmt.Fprintf(w, "  set      %s (version %d)\n", settingText(&l.Settings[i]), l.Settings[i].Version)
 	}
 	for _, s := range l.Saves {
-		fmt.Fprintf(w, "  saves    %s: %.1f%% of the server's CPU now, %.1f%% of a processor (%s)\n", s.Value, s.Percent, s.CPU, s.Of)
+		fmt.Fprintf(w, "  saves    %s: %.1f%% of the server's CPU now, %.1f%% of a processor (%s; %s)\n", s.Value, s.Percent, s.CPU, s.Of, basis(&s))
 	}
 	if !running {
 		fmt.Fprintln(w, "  saves    not known: no server runs")
@@ -175,8 +195,8 @@ type leverSetCmd struct {
 	Name  string `arg:"" help:"The lever, such as carbons, presence, archive.wait."`
 	Value string `arg:"" help:"on, off, the name of a level, or a number, also with a unit: 250ms, 2s, 64KiB."`
 	leverScope
-	Why string        `placeholder:"TEXT" help:"The reason, for those who ask later."`
-	For time.Duration `placeholder:"TIME" help:"Fall back by itself after this time, such as 30m."`
+	Why string         `placeholder:"TEXT" help:"The reason, for those who ask later."`
+	For *time.Duration `placeholder:"TIME" help:"Fall back by itself after this time, such as 30m."`
 }
 
 func (c *leverSetCmd) Run(ctx context.Context, e *env) error {
@@ -184,10 +204,12 @@ func (c *leverSetCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.For < 0 {
-		return errors.New("--for: want a time such as 30m")
+	if c.For != nil {
+		if args.For = *c.For; args.For <= 0 {
+			return fmt.Errorf("--for %v: want a time such as 30m", args.For)
+		}
 	}
-	args.Value, args.Why, args.For = c.Value, c.Why, c.For
+	args.Value, args.Why = c.Value, c.Why
 	return e.moveLever(ctx, "lever.set", args)
 }
 
@@ -205,7 +227,7 @@ func (e *env) moveLever(ctx context.Context, op string, args node.LeverArgs) err
 		fmt.Fprintf(e.out, "; falls back at %s", u.Local().Format("2006-01-02 15:04:05"))
 	}
 	if s := done.Saves; s != nil && s.Percent >= 0.05 {
-		fmt.Fprintf(e.out, "; should save %.1f%% of the server's CPU (%s)", s.Percent, s.Of)
+		fmt.Fprintf(e.out, "; should save %s%.1f%% of the server's CPU (%s)", about(s), s.Percent, s.Of)
 	}
 	fmt.Fprintln(e.out)
 	return nil
@@ -227,11 +249,12 @@ func (c *leverResetCmd) Run(ctx context.Context, e *env) error {
 }
 
 type leverUndoCmd struct {
-	Why string `placeholder:"TEXT" help:"The reason, for those who ask later."`
+	Name string `arg:"" optional:"" help:"The lever; without it, whichever was set last."`
+	Why  string `placeholder:"TEXT" help:"The reason, for those who ask later."`
 }
 
 func (c *leverUndoCmd) Run(ctx context.Context, e *env) error {
-	return e.moveLever(ctx, "lever.undo", node.LeverArgs{Why: c.Why})
+	return e.moveLever(ctx, "lever.undo", node.LeverArgs{Name: c.Name, Why: c.Why})
 }
 
 type leverHistoryCmd struct {

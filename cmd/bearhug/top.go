@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -43,48 +44,95 @@ func (c *topCmd) Run(ctx context.Context, e *env) error {
 		err = caller.Call(ctx, ops.Request{Op: "ledger.top", Args: node.TopArgs{Org: c.Org, Orgs: c.Orgs}}, &t)
 		return t, err
 	}
-	screen, width, height := terminal(e.out)
-	if c.Once || c.JSON || !screen {
-		t, err := ask()
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printJSON(e.out, t)
-		}
-		return printTop(e.out, &t)
+	screen, _, _ := terminal(e.out)
+	t, err := ask()
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return printJSON(e.out, t)
+	case c.Once || !screen:
+		return printTop(e.out, &t, 0)
 	}
-	return c.watch(ctx, e.out, ask, width, height)
+	if err = c.watch(ctx, e.out, t, ask); err != nil && ctx.Err() == nil && gone(ctx, cfg.Socket()) {
+		return fmt.Errorf("the server in %s has stopped", cfg.Data)
+	}
+	return err
 }
 
-// watch draws the view again and again until it is interrupted.
-func (c *topCmd) watch(ctx context.Context, w io.Writer, ask func() (node.Top, error), width, height int) error {
-	fmt.Fprint(w, "\x1b[?25l")              // no cursor
-	defer fmt.Fprint(w, "\x1b[?25h\x1b[0m") // and again
+// goneWithin is how long a server that hung up may take to end.
+const goneWithin = 5 * time.Second
+
+// gone reports whether no server is behind a socket any more.
+func gone(ctx context.Context, socket string) bool {
+	for until := time.Now().Add(goneWithin); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		if _, err := ops.Dial(ctx, socket); errors.Is(err, ops.ErrNoServer) || errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// The screen of the view is one of its own: what was there before comes back.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l"
+	leaveScreen = "\x1b[0m\x1b[?25h\x1b[?1049l"
+)
+
+// watch draws the view again and again until q or Ctrl-C.
+func (c *topCmd) watch(ctx context.Context, w io.Writer, t node.Top, ask func() (node.Top, error)) error {
+	keys, restore := keyboard()
+	defer restore()
+	fmt.Fprint(w, enterScreen)
+	defer fmt.Fprint(w, leaveScreen)
 	tick := time.NewTicker(c.Every)
 	defer tick.Stop()
 	for {
-		t, err := ask()
-		if err != nil {
+		_, width, height := terminal(w)
+		var b strings.Builder
+		if err := printTop(&b, &t, width); err != nil {
+			return err
+		}
+		fmt.Fprint(w, "\x1b[H"+fit(b.String(), width, height)+"\x1b[J")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-keys:
+			return nil
+		case <-tick.C:
+		}
+		var err error
+		if t, err = ask(); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		var b strings.Builder
-		if err := printTop(&b, &t); err != nil {
-			return err
-		}
-		fmt.Fprint(w, "\x1b[H"+fit(b.String(), width, height)+"\x1b[J")
-		if _, newWidth, newHeight := terminal(w); newWidth > 0 {
-			width, height = newWidth, newHeight
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 	}
+}
+
+// keyboard reads keys as they are typed. The channel is closed by q or Ctrl-C;
+// restore makes the terminal what it was. Without a terminal there are no keys.
+func keyboard() (over <-chan struct{}, restore func()) {
+	in := int(os.Stdin.Fd())
+	old, err := term.MakeRaw(in)
+	if err != nil {
+		return nil, func() {}
+	}
+	keys := make(chan struct{})
+	go func() { // ends with q, or with the command
+		for b := make([]byte, 1); ; {
+			n, err := os.Stdin.Read(b)
+			if err != nil {
+				return
+			}
+			if n == 1 && (b[0] == 'q' || b[0] == 'Q' || b[0] == 3) {
+				close(keys)
+				return
+			}
+		}
+	}()
+	return keys, func() { _ = term.Restore(in, old) }
 }
 
 // terminal tells whether w is one, and how large.
@@ -103,45 +151,101 @@ func terminal(w io.Writer) (is bool, width, height int) {
 // fit cuts text to a screen; each line clears what was behind it.
 func fit(text string, width, height int) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	lines = lines[:min(len(lines), max(height-1, 1))]
+	lines = lines[:min(len(lines), max(height, 1))]
 	for i, l := range lines {
-		if r := []rune(l); len(r) > width {
-			l = string(r[:width])
+		r := []rune(l)
+		lines[i] = string(r[:min(len(r), width)])
+		if len(r) < width { // a full line clears what is there by itself
+			lines[i] += "\x1b[K"
 		}
-		lines[i] = l + "\x1b[K"
 	}
-	return strings.Join(lines, "\r\n") + "\r\n"
+	return strings.Join(lines, "\r\n")
 }
 
-// printTop prints the view.
-func printTop(w io.Writer, t *node.Top) error {
-	named := 0.0
-	if t.CPU > 0 {
-		named = min(100, 100*t.Named/t.CPU)
-	}
-	fmt.Fprintf(w, "%s  %d online  CPU %.1f%% of a processor, %.0f%% of it named  average of %.0f s\n\n",
-		t.At.Local().Format("2006-01-02 15:04:05"), t.Online, t.CPU, named, t.Seconds)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	orgs := false
-	for i := range t.Rows {
-		orgs = orgs || t.Rows[i].Org != ""
-	}
-	head := "FEATURE\t"
+// A column of the view. When it is too wide, those with the greatest rank go first.
+type column struct {
+	head string
+	rank int
+	left bool // text, not a figure
+	cell func(r *node.TopRow) string
+}
+
+// columns are those that the rows fill.
+func columns(orgs bool) []column {
+	list := []column{{"FEATURE", 0, true, func(r *node.TopRow) string { return r.Feature }}}
 	if orgs {
-		head += "ORGANISATION\t"
+		list = append(list, column{"ORGANISATION", 0, true, func(r *node.TopRow) string { return r.Org }})
 	}
-	fmt.Fprintln(tw, head+"CPU %\tms/1000\tCALLS/s\tSQL/s\tROWS/s\tIN B/s\tOUT B/s\tWAIT ms/s\t1 h AGO\t7 d AGO\tGROWS AS\tLEVER\t")
-	for i := range t.Rows {
-		r := &t.Rows[i]
-		line := r.Feature + "\t"
-		if orgs {
-			line += r.Org + "\t"
+	return append(list,
+		column{"CPU %", 0, false, func(r *node.TopRow) string { return fmt.Sprintf("%.2f", r.CPU) }},
+		column{"ms/1000", 5, false, func(r *node.TopRow) string { return short(r.PerThousand) }},
+		column{"CALLS/s", 3, false, func(r *node.TopRow) string { return short(r.Calls) }},
+		column{"SQL/s", 4, false, func(r *node.TopRow) string { return short(r.SQL) }},
+		column{"ROWS/s", 9, false, func(r *node.TopRow) string { return short(r.RowsRate) }},
+		column{"IN B/s", 11, false, func(r *node.TopRow) string { return short(r.BytesIn) }},
+		column{"OUT B/s", 8, false, func(r *node.TopRow) string { return short(r.BytesOut) }},
+		column{"WAIT ms/s", 10, false, func(r *node.TopRow) string { return short(r.Wait) }},
+		column{"1 h AGO", 6, false, func(r *node.TopRow) string { return times(r.HourAgo) }},
+		column{"7 d AGO", 7, false, func(r *node.TopRow) string { return times(r.WeekAgo) }},
+		column{"GROWS AS", 1, false, growth},
+		column{"LEVER", 2, true, help})
+}
+
+// printTop prints the view, as many columns as a width takes; 0: all.
+func printTop(w io.Writer, t *node.Top, width int) error {
+	part := func(v float64) float64 {
+		if t.CPU <= 0 {
+			return 0
 		}
-		fmt.Fprintf(tw, "%s%.2f\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", line, r.CPU, short(r.PerThousand), short(r.Calls),
-			short(r.SQL), short(r.RowsRate), short(r.BytesIn), short(r.BytesOut), short(r.Wait),
-			times(r.HourAgo), times(r.WeekAgo), growth(r), help(r))
+		return 100 * v / t.CPU
 	}
-	return tw.Flush()
+	fmt.Fprintf(w, "%s  %d online  CPU %.1f %% of a processor  average of %.0f s\n",
+		t.At.Local().Format("2006-01-02 15:04:05"), t.Online, t.CPU, t.Seconds)
+	fmt.Fprintf(w, "%.0f %% of it named", part(t.Named))
+	if t.Measured > t.Named*1.001 {
+		fmt.Fprintf(w, "; measured as %.0f %% and brought down to that", part(t.Measured))
+	}
+	fmt.Fprint(w, "\n\n")
+	list := columns(slices.ContainsFunc(t.Rows, func(r node.TopRow) bool { return r.Org != "" }))
+	widths := make([]int, len(list))
+	total := -2
+	for i := range list {
+		widths[i] = len(list[i].head)
+		for k := range t.Rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(list[i].cell(&t.Rows[k])))
+		}
+		total += widths[i] + 2
+	}
+	for width > 0 && total > width {
+		last := 0
+		for i := range list {
+			if list[i].rank > list[last].rank {
+				last = i
+			}
+		}
+		if list[last].rank == 0 {
+			break
+		}
+		total -= widths[last] + 2
+		list, widths = slices.Delete(list, last, last+1), slices.Delete(widths, last, last+1)
+	}
+	line := func(cell func(c *column) string) string {
+		var b strings.Builder
+		for i := range list {
+			if list[i].left {
+				fmt.Fprintf(&b, "%-*s  ", widths[i], cell(&list[i]))
+			} else {
+				fmt.Fprintf(&b, "%*s  ", widths[i], cell(&list[i]))
+			}
+		}
+		return strings.TrimRight(b.String(), " ") + "\n"
+	}
+	text := line(func(c *column) string { return c.head })
+	for i := range t.Rows {
+		text += line(func(c *column) string { return c.cell(&t.Rows[i]) })
+	}
+	_, err := io.WriteString(w, text)
+	return err
 }
 
 // short is a figure in five characters or so.
@@ -179,6 +283,9 @@ func growth(r *node.TopRow) string {
 func help(r *node.TopRow) string {
 	if r.Lever == "" {
 		return "-"
+	}
+	if r.Assumed {
+		return fmt.Sprintf("%s saves ~%.0f%%", r.Lever, r.Saves)
 	}
 	return fmt.Sprintf("%s saves %.0f%%", r.Lever, r.Saves)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/node"
@@ -11,27 +12,45 @@ import (
 
 func TestPrintTop(t *testing.T) {
 	half, four := 0.5, 4.0
-	top := node.Top{At: time.Date(2026, 3, 2, 10, 0, 0, 0, time.Local), Seconds: 10, Online: 2000, CPU: 80, Named: 72, Rows: []node.TopRow{
+	top := node.Top{At: time.Date(2026, 3, 2, 10, 0, 0, 0, time.Local), Seconds: 10, Online: 2000, CPU: 80, Named: 72, Measured: 84, Rows: []node.TopRow{
 		{Feature: "presence", CPU: 61.5, PerThousand: 307.5, Calls: 33, BytesOut: 12345678, HourAgo: &four, WeekAgo: &half,
-			Growth: &feature.Growth{Exponent: 1.98, Low: 1.9, High: 2.06, Points: 20}, Lever: "presence visible", Saves: 88},
+			Growth: &feature.Growth{Exponent: 1.98, Low: 1.9, High: 2.06, Points: 20}, Lever: "presence visible", Saves: 88, Assumed: true},
 		{Feature: "archive", CPU: 10.5, PerThousand: 52.5, SQL: 200, RowsRate: 9999, Wait: 0.25},
 		{Feature: "runtime", CPU: 8},
 	}}
-	var b strings.Builder
-	if err := printTop(&b, &top); err != nil {
-		t.Fatal(err)
+	draw := func(width int) string {
+		t.Helper()
+		var b strings.Builder
+		if err := printTop(&b, &top, width); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
 	}
-	want := `2026-03-02 10:00:00  2000 online  CPU 80.0% of a processor, 90% of it named  average of 10 s
+	want := `2026-03-02 10:00:00  2000 online  CPU 80.0 % of a processor  average of 10 s
+90 % of it named; measured as 105 % and brought down to that
 
-   FEATURE  CPU %  ms/1000  CALLS/s  SQL/s  ROWS/s  IN B/s  OUT B/s  WAIT ms/s  1 h AGO  7 d AGO     GROWS AS                       LEVER
-  presence  61.50      308       33      -       -       -      12M          -    x4.00    x0.50  n^1.98±0.08  presence visible saves 88%
-   archive  10.50       52        -    200    9999       -        -       0.25        ?        ?      unknown                           -
-   runtime   8.00        -        -      -       -       -        -          -        ?        ?      unknown                           -
+FEATURE   CPU %  ms/1000  CALLS/s  SQL/s  ROWS/s  IN B/s  OUT B/s  WAIT ms/s  1 h AGO  7 d AGO     GROWS AS  LEVER
+presence  61.50      308       33      -       -       -      12M          -    x4.00    x0.50  n^1.98±0.08  presence visible saves ~88%
+archive   10.50       52        -    200    9999       -        -       0.25        ?        ?      unknown  -
+runtime    8.00        -        -      -       -       -        -          -        ?        ?      unknown  -
 `
-	if got := b.String(); got != want {
+	if got := draw(0); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := fit("one line\ntwo lines\nthree", 5, 3); got != "one l\x1b[K\r\ntwo l\x1b[K\r\n" {
+	for _, width := range []int{80, 100, 150} {
+		for _, line := range strings.Split(draw(width), "\n") {
+			if n := utf8.RuneCountInString(line); n > width {
+				t.Errorf("%d columns on %d: %s", n, width, line)
+			}
+		}
+		if got := draw(width); !strings.Contains(got, "n^1.98") || !strings.Contains(got, "presence visible saves ~88%") {
+			t.Errorf("what matters most is missing on %d columns:\n%s", width, got)
+		}
+	}
+	if got := fit("one line\ntwo lines\nthree", 5, 2); got != "one l\r\ntwo l" {
+		t.Errorf("%q", got)
+	}
+	if got := fit("one\n", 5, 2); got != "one\x1b[K" {
 		t.Errorf("%q", got)
 	}
 }

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/bearhug/bearhug/feature"
+)
+
+// TestGrowthOfWhatHasNoCalls: presence is compared at its own churn, stream,
+// which nobody calls, at that of all.
+func TestGrowthOfWhatHasNoCalls(t *testing.T) {
+	h := history{past: map[string]*past{}}
+	for _, people := range []int{200, 600, 2000} {
+		n := int64(people)
+		for _, churn := range []int64{1, 1, 1, 1, 5} { // a minute in five is busier
+			h.add(map[string]feature.Row{
+				"presence": {Calls: churn * n, CPU: churn * 3 * n * n},
+				"stream":   {CPU: churn * 70 * n},
+			}, people, 1)
+		}
+	}
+	for name, want := range map[string]float64{"presence": 2, "stream": 1} {
+		p := h.past[name]
+		if p.grow(); p.growth == nil || math.Abs(p.growth.Exponent-want) > 1e-6 || p.growth.Points != 12 {
+			t.Errorf("%s: %+v, want %v", name, p.growth, want)
+		}
+	}
+	h.add(map[string]feature.Row{"stream": {CPU: 5}}, 0, 1)
+	if p := h.of("stream"); p.points != nil {
+		t.Errorf("nobody is online: %+v", p.points)
+	}
+}
+
+// TestSince: the rows add up to what the process spent, whatever was measured.
+func TestSince(t *testing.T) {
+	key := accountKey{"presence", 1}
+	at := time.Now()
+	from := reading{at: at, cpu: 1000, gc: 10, rows: map[accountKey]feature.Row{key: {Feature: "presence", Org: 1, CPU: 500}}}
+	for _, c := range []struct{ measured, gc, named, rest int64 }{
+		{800, 110, 800, 200},
+		{1200, 110, 900, 100},  // over: down to the process's time without the collector's
+		{1200, 5010, 500, 500}, // no more than half is believed to be the collector's
+		{-100, 10, 0, 1000},
+	} {
+		to := reading{at: at.Add(time.Second), cpu: 2000, gc: c.gc,
+			rows: map[accountKey]feature.Row{key: {Feature: "presence", Org: 1, CPU: 500 + c.measured, Calls: 1}}}
+		rows, measured := to.since(&from)
+		got := map[string]int64{}
+		for _, r := range rows {
+			got[r.Feature] += r.CPU
+		}
+		if got["presence"] != c.named || got[runtimeName] != c.rest || measured != max(c.measured, 0) {
+			t.Errorf("%+v: %v, measured %d", c, got, measured)
+		}
+	}
+}
