@@ -108,11 +108,16 @@ func (d *Directory) Close() {
 // board returns the board of an organisation.
 func (d *Directory) board(org feature.Org) *board {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	b := d.boards[org]
+	b, made := d.boards[org], false
 	if b == nil {
-		b = newBoard(d, org)
+		b, made = newBoard(d, org), true
 		d.boards[org] = b
+	}
+	d.mu.Unlock()
+	if made { // the lever may have been moved before
+		b.mu.Lock()
+		b.relevel()
+		b.mu.Unlock()
 	}
 	return b
 }

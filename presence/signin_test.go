@@ -35,13 +35,14 @@ func TestSignInOfWhoIsThere(t *testing.T) {
 	if _, err := s.CreateAccount(ctx, org, "anna", key("old")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := board.DeclareAlways("presence", "for the test",
+	if _, err := board.DeclareLevels(
+		feature.Lever{Name: "presence", Doc: "for the test", Values: []string{"full", "off"}, Reach: feature.PerGroup},
 		feature.Lever{Name: "presence.hysteresis"}, feature.Lever{Name: "presence.hold", Reach: feature.ServerOnly}); err != nil {
 		t.Fatal(err)
 	}
 	d := presence.New(presence.Config{
 		Board: board, Store: s, Rosters: roster.New(s),
-		Hysteresis: board.Dial("presence.hysteresis"), Hold: board.Dial("presence.hold"),
+		Level: board.Dial("presence"), Hysteresis: board.Dial("presence.hysteresis"), Hold: board.Dial("presence.hold"),
 		Org: func(string) (feature.Org, bool) { return org, true },
 	})
 	anna := jid.MustParse("anna@example.org")
