@@ -45,9 +45,9 @@ func TestResumed(t *testing.T) {
 		}
 	}
 	full := eve.resources[0].s.JID.String()
-	text := await(phone.reader, full)
 	await(phone.reader, bob.resources[0].s.JID.String())
-	for text = await(phone.reader, full); !strings.HasSuffix(text, "</presence>") && !strings.HasSuffix(text, "/>"); {
+	text := await(phone.reader, full)
+	for !strings.HasSuffix(text, "</presence>") && !strings.HasSuffix(text, "/>") {
 		text = await(phone.reader, full)
 	}
 	conn := phone.s.Conn()
