@@ -69,7 +69,7 @@ func (a *Archive) write() {
 func (a *Archive) share(span *feature.Span, b *batch) {
 	ns := span.Take()
 	span.Drop()
-	for i, n := 0, len(b.messages); ns > 0 && i < n; {
+	for i, n := 0, len(b.messages); ns != 0 && i < n; {
 		org, part := b.messages[i].Org, int64(0)
 		for ; i < n && b.messages[i].Org == org; i++ {
 			part++

@@ -185,7 +185,7 @@ func (tx *Tx) charge(s *Statement, rows int64, took time.Duration) {
 
 // finish charges what came after the last statement: the commit.
 func (tx *Tx) finish() {
-	if cpu := tx.span.Take(); cpu > 0 && tx.last != nil {
+	if cpu := tx.span.Take(); cpu != 0 && tx.last != nil {
 		tx.share(tx.last, func(_ int, a *feature.Account, part func(int64) int64) { a.CPU.Add(part(cpu)) })
 	}
 }

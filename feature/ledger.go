@@ -107,7 +107,8 @@ type Ledger struct {
 	features atomic.Pointer[[]*atomic.Pointer[[]*page]] // by ID, then by Org/64
 	numbers  atomic.Pointer[[]*Account]                 // by Number, append-only
 
-	mu sync.Mutex // growth of the above
+	mu    sync.Mutex // growth of the above; guards peaks
+	peaks []int64    // by ID, see Peak
 }
 
 func (l *Ledger) start() {
@@ -181,6 +182,22 @@ func (l *Ledger) ByNumber(n uint32) *Account {
 		n = 0
 	}
 	return numbers[n]
+}
+
+// Peak is the greatest CPU time, ns, of feature f that it was called with: the
+// estimate goes down now and then, and a counter that goes down means a restart
+// to who collects it. A feature that was never declared is given back as it is.
+func (l *Ledger) Peak(f ID, ns int64) int64 {
+	if int(f) >= len(*l.board.features.Load()) {
+		return ns
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for int(f) >= len(l.peaks) {
+		l.peaks = append(l.peaks, 0)
+	}
+	l.peaks[f] = max(l.peaks[f], ns)
+	return l.peaks[f]
 }
 
 // Snapshot reads all accounts, in the order in which they were opened. Each

@@ -188,3 +188,17 @@ func TestFit(t *testing.T) {
 		t.Error(raw)
 	}
 }
+
+// TestPeak: what is told to collectors of metrics never goes down.
+func TestPeak(t *testing.T) {
+	b := feature.NewBoard()
+	f, other := declare(t, b, "carbons", false), declare(t, b, "ping", false)
+	for _, c := range []struct{ ns, want int64 }{{-5, 0}, {7, 7}, {3, 7}, {9, 9}} {
+		if got := b.Peak(f, c.ns); got != c.want {
+			t.Errorf("%d: %d, want %d", c.ns, got, c.want)
+		}
+	}
+	if b.Peak(other, 1) != 1 || b.Peak(4000, 2) != 2 {
+		t.Error("features have peaks of their own")
+	}
+}

@@ -339,6 +339,9 @@ func (d *leverDesk) names(ctx context.Context, rows []store.LeverRow) (func(feat
 	}
 	return func(at feature.Scope) place {
 		p := place{Scope: at, org: domains[at.Org]}
+		if at.Org != 0 && p.org == "" {
+			p.org = "(deleted)"
+		}
 		if at.Group != 0 {
 			p.group = cmp.Or(groups[at.Org][at.Group], "(deleted)")
 		}

@@ -127,7 +127,7 @@ func (m *Metrics) ledger(b *feature.Board) {
 			m.Counter(prefix+"_"+what+"_total", f.Name+": "+help, v)
 		}
 		each("calls", "hooks and handlers run", float64(t.Calls))
-		each("cpu_seconds", "processor time, estimated from samples", seconds(t.CPU))
+		each("cpu_seconds", "processor time, estimated from samples", seconds(b.Peak(f.ID, t.CPU)))
 		each("in_bytes", "bytes from clients", float64(t.BytesIn))
 		each("out_bytes", "bytes to clients", float64(t.BytesOut))
 		each("cluster_bytes", "bytes to other nodes", float64(t.ClusterBytes))
