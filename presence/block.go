@@ -1,6 +1,8 @@
 package presence
 
 import (
+	"slices"
+
 	"github.com/bearhug/bearhug/jid"
 )
 
@@ -55,13 +57,26 @@ func (b *board) repart(a *Account, due map[*viewer]struct{}, parted func(v *view
 			v.each(func(at *attachment) { b.mend(v, at, a, due, parted) })
 		}
 	}
-	for _, aud := range a.places {
+	for _, aud := range a.audiences() {
 		for _, at := range aud.viewers {
 			if at.viewer.account != a {
 				b.mend(at.viewer, at, a, due, parted)
 			}
 		}
 	}
+}
+
+// audiences lists where entries of the account stand, and those it has left
+// where some viewers may not have been told so yet.
+func (a *Account) audiences() (list []*audience) {
+	for _, e := range a.entries {
+		for i := range e.places {
+			if aud := e.places[i].audience; !slices.Contains(list, aud) {
+				list = append(list, aud)
+			}
+		}
+	}
+	return list
 }
 
 // mend is repart for one attachment: its viewer is of a, or entries are.

@@ -318,13 +318,13 @@ func (v *viewer) elsewhere(at *attachment, e *entry) bool {
 
 // tells reports whether what becomes of an entry is told by an attachment in
 // whose audience its account is: that an entry is gone, only if it was told to
-// be there.
+// be there, and went since the attachment began.
 func (at *attachment) tells(e *entry) bool {
 	if e.wire != nil {
 		return true
 	}
 	p := e.place(at.audience)
-	return p != nil && p.since <= max(at.seen, at.told)
+	return p != nil && p.at > at.born && p.since <= max(at.seen, at.told)
 }
 
 // told reports whether an attachment that stays tells what becomes of an entry.
@@ -492,20 +492,25 @@ func (b *board) contacts(v *viewer, f func(jid.JID)) {
 	b.groupContacts(v, f)
 }
 
-// tellAmended tells what blocks have changed; false: there is no room.
+// tellAmended tells what blocks have changed; false: there is no room. Whom a
+// lower level keeps silent about waits for full, whose cursor is past them.
 func (b *board) tellAmended(v *viewer, out *batch) bool {
+	var later []amendment
 	for _, am := range v.amends {
 		switch {
 		case !am.shown:
 			out.add(b.unavailable(am.entry.jid), 0)
-		case am.entry.wire != nil && v.maySee(am.entry) && v.sees(am.entry.account) && v.levelOf(am.entry.account) == Full:
+		case am.entry.wire == nil || !v.maySee(am.entry) || !v.sees(am.entry.account):
+		case v.levelOf(am.entry.account) == Full:
 			out.add(am.entry.wire, 0)
+		default:
+			later = append(later, am)
 		}
 	}
-	if taken := v.session.SendBatch(out.wires); taken < len(out.wires) {
+	if len(out.wires) > 0 && v.session.SendBatch(out.wires) < len(out.wires) {
 		return false // all of it again, later
 	}
-	v.amends = nil
+	v.amends = later
 	out.reset()
 	return true
 }
