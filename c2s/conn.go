@@ -67,7 +67,7 @@ func (c *conn) item(it *stream.Item) error {
 		return c.header(it.Header)
 	case stream.Close:
 		it.Span.To(c.server.Router.Managing(c.org))
-		if c.ctx != nil && c.current() { // contacts are told before the client hears the end
+		if c.ctx != nil && c.ctx.Session.Reads(c.stream) { // contacts are told before the client hears the end
 			c.server.Router.Leave(c.ctx.Session)
 		}
 		return nil
@@ -258,12 +258,6 @@ func (c *conn) signedIn(it *stream.Item) error {
 		}
 	}
 	return c.server.Router.Route(c.ctx, st)
-}
-
-// current reports whether the session has not moved to another stream.
-func (c *conn) current() bool {
-	now := c.ctx.Session.Conn()
-	return now == nil || now == c.stream
 }
 
 // isOwn says whether a 'from' is the client's own, full or bare (RFC 6120

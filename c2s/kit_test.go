@@ -201,7 +201,11 @@ func (h *house) pipe() net.Conn {
 
 func (h *house) dial() *talk {
 	h.tb.Helper()
-	c := &talk{tb: h.tb, nc: h.pipe()}
+	return h.talkOver(h.pipe())
+}
+
+func (h *house) talkOver(nc net.Conn) *talk {
+	c := &talk{tb: h.tb, nc: nc}
 	c.more = sync.NewCond(&c.mu)
 	h.tb.Cleanup(func() { c.nc.Close() })
 	go c.read()

@@ -427,7 +427,7 @@ func (c *conn) manage(e stanza.Element) error {
 // nonza handles an element that is no stanza of a client with a session.
 func (c *conn) nonza(e stanza.Element) error {
 	s := c.ctx.Session
-	if !c.current() {
+	if !s.Reads(c.stream) {
 		return nil // the session has moved to another stream
 	}
 	switch {

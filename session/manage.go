@@ -63,11 +63,11 @@ func (i *inbox) takeAck() []byte {
 // Received counts a stanza that was read from conn. Until Routed it counts as
 // unhandled: it may yet have to wait for a commit. It returns false when the
 // session is over, or has moved to another stream: then the client sends the
-// stanza there.
+// stanza there, even when the session has lost that stream again since.
 func (s *Session) Received(conn *stream.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.conn != conn && s.conn != nil {
+	if s.ended || !s.reads(conn) {
 		return false
 	}
 	s.in.received++
@@ -236,6 +236,7 @@ func (s *Session) Acked(h uint32) error {
 		return nil
 	}
 	done, err := s.sm.ack(h)
+	kept := s.pass(done)
 	s.sm.requested = false
 	s.release()
 	told, lost := s.room()
@@ -246,8 +247,7 @@ func (s *Session) Acked(h uint32) error {
 	if err != nil {
 		return err
 	}
-	s.delivered(done)
-	clear(done) // the array may live on behind sm.unacked
+	s.arrived(done, kept)
 	if told {
 		s.host.Room(s, lost)
 	}
@@ -331,7 +331,8 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 		s.mu.Unlock()
 		return nil, err
 	}
-	old, s.conn = s.conn, conn
+	kept := s.pass(done)
+	old, s.conn, s.last = s.conn, conn, nil
 	s.in.due = false
 	if s.in.paused {
 		conn.Pause()
@@ -360,8 +361,7 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 	s.release()
 	told, lost := s.room()
 	s.mu.Unlock()
-	s.delivered(done)
-	clear(done)
+	s.arrived(done, kept)
 	if told {
 		s.host.Room(s, lost)
 	}

@@ -30,8 +30,9 @@ type Host struct {
 	Feature feature.ID    // pays for what no stanza does: acknowledgements, the mailbox
 
 	// Delivered is told the stanzas with an archive id that the client has
-	// received: acknowledged under stream management, written without. The
-	// slice is not to be kept.
+	// received: acknowledged under stream management, written without. Until it
+	// returns Has still finds them: who looks for a message finds it with the
+	// session, or with whoever is told here. The slice is not to be kept.
 	Delivered func(s *Session, done []*stanza.Wire)
 	// Unwritten is told, once the session is over, what a write that failed
 	// has left behind: End could not list it.
@@ -72,6 +73,7 @@ type Session struct {
 
 	mu      sync.Mutex
 	conn    *stream.Conn // nil while detached
+	last    *stream.Conn // what a failed write has cut it from, until that is read to its end
 	out     outbox
 	in      inbox
 	sm      *management // nil until enabled
@@ -88,13 +90,13 @@ type Session struct {
 type outbox struct {
 	queue   []*stanza.Wire
 	bytes   int
-	plain   int            // so many at the head of queue were sent before sm counted
-	flying  []*stanza.Wire // uncounted ones that are being written
-	left    []*stanza.Wire // uncounted ones that a broken stream did not take
-	writing bool           // a writer goroutine lives
-	end     *closing       // close the stream when the queue is empty
-	dropped bool           // presence was dropped: Host.Room when there is room
-	wanted  bool           // a batch was not taken whole: Host.Room when there is room
+	plain   int              // so many at the head of queue were sent before sm counted
+	passing [][]*stanza.Wire // logged ones between the mailbox and Host.Delivered
+	left    []*stanza.Wire   // uncounted ones that a broken stream did not take
+	writing bool             // a writer goroutine lives
+	end     *closing         // close the stream when the queue is empty
+	dropped bool             // presence was dropped: Host.Room when there is room
+	wanted  bool             // a batch was not taken whole: Host.Room when there is room
 	waiter  chan struct{}
 }
 
@@ -381,26 +383,25 @@ func (s *Session) unsent() []*stanza.Wire {
 	return slices.Concat(s.out.left, s.out.queue)
 }
 
-// Has reports whether the message with this archive id is in the mailbox: on
-// its way to the client and not known to have arrived.
+// Has reports whether the message with this archive id is with the session: on
+// its way to the client, or arrived and Host.Delivered has not returned yet.
 func (s *Session) Has(id stanza.ArchiveID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lists := [...][]*stanza.Wire{s.out.queue, s.out.flying, s.out.left, nil, nil}
+	lists := [...][]*stanza.Wire{s.out.queue, s.out.left, nil, nil}
 	if s.sm != nil {
-		lists[3] = s.sm.unacked
+		lists[2] = s.sm.unacked
 	}
 	if s.catchup != nil {
-		lists[4] = s.catchup.wires
+		lists[3] = s.catchup.wires
 	}
+	is := func(w *stanza.Wire) bool { return w.ID == id && w.Kind == stanza.Message }
 	for _, list := range lists {
-		for _, w := range list {
-			if w.ID == id && w.Kind == stanza.Message {
-				return true
-			}
+		if slices.ContainsFunc(list, is) {
+			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(s.out.passing, func(list []*stanza.Wire) bool { return slices.ContainsFunc(list, is) })
 }
 
 // Over returns a channel that is closed when the session is over.
@@ -445,6 +446,19 @@ func (s *Session) Detached() (since time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cut, s.conn == nil
+}
+
+// Reads reports whether what is read from conn is the session's: conn is its
+// stream, or the one that it was cut from last. What comes late from a stream
+// before that is not: the client has sent it again since.
+func (s *Session) Reads(conn *stream.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads(conn)
+}
+
+func (s *Session) reads(conn *stream.Conn) bool {
+	return s.conn == conn || s.conn == nil && s.last == conn
 }
 
 // Conn returns the stream of the session, nil while it is detached.

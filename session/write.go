@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +74,7 @@ func (s *Session) take(conn *stream.Conn) (t turn, ok bool) {
 		t.plain = t.batch[:min(s.out.plain, len(t.batch))]
 		s.out.plain -= len(t.plain)
 	}
-	s.out.flying = t.plain
+	s.pass(t.plain)
 	t.ack = s.in.takeAck()
 	after := int(s.host.Request.Int(s.Org))
 	if s.out.wanted {
@@ -145,12 +146,14 @@ func (s *Session) share(span *feature.Span, batch []*stanza.Wire) {
 // wrote tells what left: what stream management does not count is delivered
 // once it is written.
 func (s *Session) wrote(plain []*stanza.Wire) {
+	if logged(plain) {
+		s.host.Delivered(s, plain)
+	}
 	s.mu.Lock()
-	s.out.flying = nil
+	s.passed(plain)
 	told, lost := s.room()
 	s.release()
 	s.mu.Unlock()
-	s.delivered(plain)
 	if told {
 		s.host.Room(s, lost)
 	}
@@ -160,12 +163,12 @@ func (s *Session) wrote(plain []*stanza.Wire) {
 // whatever becomes of the session.
 func (s *Session) unwritten(conn *stream.Conn, plain []*stanza.Wire) {
 	s.mu.Lock()
-	s.out.flying = nil
+	s.passed(plain)
 	over := s.ended
 	switch {
 	case over:
-	case s.conn == nil || s.conn == conn:
-		s.out.left = append(s.out.left, plain...)
+	case s.conn == nil || s.conn == conn: // what is left already was queued behind it
+		s.out.left = slices.Concat(plain, s.out.left)
 	default: // it has been resumed on another stream
 		for _, w := range plain {
 			s.enqueue(w)
@@ -176,31 +179,67 @@ func (s *Session) unwritten(conn *stream.Conn, plain []*stanza.Wire) {
 	if over && len(plain) > 0 {
 		s.host.Unwritten(s, plain)
 	}
-	s.Detach(conn)
+	s.detach(conn, true)
 }
 
-// delivered reports the stanzas among done that bear an archive id. An iq
-// bears one when it ends a page of the archive that the client read
-// (XEP-0313).
-func (s *Session) delivered(done []*stanza.Wire) {
-	for _, w := range done {
-		if !w.ID.IsZero() {
-			s.host.Delivered(s, done)
+// logged reports whether a list has a stanza with an archive id. An iq bears
+// one when it ends a page of the archive that the client read (XEP-0313).
+func logged(list []*stanza.Wire) bool {
+	return slices.ContainsFunc(list, func(w *stanza.Wire) bool { return !w.ID.IsZero() })
+}
+
+// pass notes a list that leaves the mailbox, until passed is called with it: a
+// message that neither Has finds nor Host.Delivered was told of would be sent
+// again by whoever reads the log meanwhile. It returns false for a list that
+// Host.Delivered need not be told of.
+func (s *Session) pass(list []*stanza.Wire) bool {
+	if !logged(list) {
+		return false
+	}
+	s.out.passing = append(s.out.passing, list)
+	return true
+}
+
+func (s *Session) passed(list []*stanza.Wire) {
+	for i, l := range s.out.passing {
+		if len(list) > 0 && &l[0] == &list[0] {
+			s.out.passing = slices.Delete(s.out.passing, i, i+1)
 			return
 		}
 	}
 }
 
-// Detach is told that conn is broken. A session that may be resumed waits for
-// it without a stream; any other is lost.
-func (s *Session) Detach(conn *stream.Conn) {
+// arrived tells of what the client has acknowledged; kept is what pass said.
+func (s *Session) arrived(done []*stanza.Wire, kept bool) {
+	if kept {
+		s.host.Delivered(s, done)
+		s.mu.Lock()
+		s.passed(done)
+		s.mu.Unlock()
+	}
+	clear(done) // the array may live on behind sm.unacked
+}
+
+// Detach is told by who reads conn that it is broken, and that nothing more
+// comes from it. A session that may be resumed waits for that without a stream;
+// any other is lost.
+func (s *Session) Detach(conn *stream.Conn) { s.detach(conn, false) }
+
+// detach is Detach; read tells that conn is still being read.
+func (s *Session) detach(conn *stream.Conn, read bool) {
 	conn.Close(nil)
 	s.mu.Lock()
+	if s.last == conn && !read {
+		s.last = nil
+	}
 	if s.conn != conn || s.ended {
 		s.mu.Unlock()
 		return
 	}
 	s.conn, s.cut = nil, time.Now()
+	if read {
+		s.last = conn
+	}
 	s.out.writing = false
 	resumable := s.sm != nil && s.sm.resume && s.out.end == nil
 	if s.sm != nil { // the rest stands in sm.unacked
