@@ -2,10 +2,12 @@ package client_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -71,6 +73,23 @@ func (s *fakeServer) bodies() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.received...)
+}
+
+// awaitLoss waits until all that is to be thrown away was.
+func (s *fakeServer) awaitLoss(ctx context.Context) {
+	s.t.Helper()
+	for {
+		s.mu.Lock()
+		left := s.lost
+		s.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			s.t.Fatalf("%d stanzas to be lost have not come", left)
+		}
+		runtime.Gosched()
+	}
 }
 
 type fakeConn struct {
