@@ -1,8 +1,10 @@
 package session_test
 
 import (
+	"io"
 	"net"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -136,5 +138,58 @@ func TestHasUntilDelivered(t *testing.T) {
 		}
 	}
 	first.Close(nil)
+	second.Close(nil)
+}
+
+// TestPlainHasArrived: who resumes a session has got all that was sent before
+// <enabled/>, for that told the id: it does not come again, however the stream
+// broke behind it.
+func TestPlainHasArrived(t *testing.T) {
+	h := host(t)
+	lost, told := make(chan bool, 10), make(chan int, 10)
+	h.Lost = func(_ *session.Session, resumable bool) { lost <- resumable }
+	h.Delivered = func(_ *session.Session, done []*stanza.Wire) {
+		for _, w := range done {
+			told <- int(w.ID[7])
+		}
+	}
+	poll := poller(t)
+	ours, theirs := net.Pipe()
+	s := session.New(h, stream.NewConn(ours, poll), desk)
+	plain := 0
+	for id := 1; id <= 2; id++ {
+		s.Send(logged(id))
+		plain += logged(id).Len()
+	}
+	s.Enable("id", true, []byte(enabled))
+	s.Send(logged(3))
+	if _, err := io.ReadFull(theirs, make([]byte, plain+len(enabled))); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close() // in the middle of a write, unless 3 is in one of its own
+	if !<-lost {
+		t.Fatal("the session is lost")
+	}
+	p := newPeer()
+	p.on = true
+	second := p.connect(t, poll, stream.Handler{})
+	if _, err := s.Resume(second, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	s.Send(logged(4))
+	p.wait(t, "the last", func() bool { return slices.Contains(p.got, "4") })
+	p.mu.Lock()
+	want(t, p.got, "3", "4")
+	p.mu.Unlock()
+	for id := 1; id <= 2; id++ {
+		select {
+		case got := <-told:
+			if got != id {
+				t.Errorf("delivered: %d, not %d", got, id)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%d is not delivered", id)
+		}
+	}
 	second.Close(nil)
 }

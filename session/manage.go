@@ -156,6 +156,7 @@ type management struct {
 	bytes     int
 	since     int  // bytes sent since the last <r/>
 	requested bool // an <r/> is unanswered
+	resumed   bool // the client knows id: it has all that was sent before it
 	settled   chan struct{}
 }
 
@@ -311,7 +312,8 @@ var ErrOver = errors.New("session is over")
 var ErrUnsettled = errors.New("session has something under way")
 
 // Resume moves the session to a new stream (XEP-0198 §5): what the client's h
-// covers is forgotten, the rest is sent again behind <resumed/>. The old
+// covers is forgotten, and what was sent before the client was told the id that
+// it resumes by; the rest is sent again behind <resumed/>. The old
 // stream, if it still lives, is returned for the caller to close. With force
 // what waits for its commit is not waited for: the client sends it again.
 func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.Conn, err error) {
@@ -331,8 +333,10 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 		s.mu.Unlock()
 		return nil, err
 	}
-	kept := s.pass(done)
+	left := s.out.left // was sent before <enabled/>, without which nobody resumes
+	kept, keptLeft := s.pass(done), s.pass(left)
 	old, s.conn, s.last = s.conn, conn, nil
+	s.out.left, s.sm.resumed = nil, true
 	s.in.due = false
 	if s.in.paused {
 		conn.Pause()
@@ -351,16 +355,12 @@ func (s *Session) Resume(conn *stream.Conn, h uint32, force bool) (old *stream.C
 	s.out.queue = append(s.out.queue, s.sm.unacked...)
 	s.out.bytes = s.sm.bytes + b.Len()
 	s.out.plain, s.out.writing = 0, false
-	left := s.out.left
-	s.out.left = nil
-	for _, w := range left {
-		s.enqueue(w)
-	}
 	s.activate() // XEP-0352 §5.1: a resumed stream begins as active
 	s.wake()
 	s.release()
 	told, lost := s.room()
 	s.mu.Unlock()
+	s.arrived(left, keptLeft)
 	s.arrived(done, kept)
 	if told {
 		s.host.Room(s, lost)

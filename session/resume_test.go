@@ -92,6 +92,7 @@ func (p *peer) item(cc *stream.Conn, nc net.Conn, it *stream.Item) error {
 	switch it.Kind {
 	case stream.Stanza:
 		if p.cut == 0 {
+			p.conn = nil // what it has read behind the cut stays unheard, whenever the next cut is to be
 			nc.Close()
 			return nil
 		}

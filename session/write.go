@@ -160,23 +160,21 @@ func (s *Session) wrote(plain []*stanza.Wire) {
 }
 
 // unwritten keeps what a broken conn did not take, or took in part, for
-// whatever becomes of the session.
+// whatever becomes of the session. Who has resumed it since had all of it.
 func (s *Session) unwritten(conn *stream.Conn, plain []*stanza.Wire) {
 	s.mu.Lock()
-	s.passed(plain)
-	over := s.ended
-	switch {
-	case over:
-	case s.conn == nil || s.conn == conn: // what is left already was queued behind it
-		s.out.left = slices.Concat(plain, s.out.left)
-	default: // it has been resumed on another stream
-		for _, w := range plain {
-			s.enqueue(w)
+	over, resumed := s.ended, s.sm != nil && s.sm.resumed
+	if !resumed {
+		s.passed(plain)
+		if !over { // what is left already was queued behind it
+			s.out.left = slices.Concat(plain, s.out.left)
 		}
-		s.wake()
 	}
 	s.mu.Unlock()
-	if over && len(plain) > 0 {
+	switch {
+	case resumed:
+		s.wrote(plain)
+	case over && len(plain) > 0:
 		s.host.Unwritten(s, plain)
 	}
 	s.detach(conn, true)
