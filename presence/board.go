@@ -293,7 +293,8 @@ func (e *entry) place(aud *audience) *place {
 func (e *entry) forget(aud *audience) {
 	e.places = slices.DeleteFunc(e.places, func(p place) bool { return p.audience == aud })
 	if a := e.account; len(e.places) == 0 && e.wire == nil && slices.Contains(a.entries, e) {
-		a.entries = slices.DeleteFunc(a.entries, func(other *entry) bool { return other == e })
+		// A new list: whoever goes over the old one may be why this was trimmed.
+		a.entries = slices.DeleteFunc(slices.Clone(a.entries), func(other *entry) bool { return other == e })
 		a.Release()
 	}
 }

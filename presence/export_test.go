@@ -22,7 +22,7 @@ func Quiet(d *Directory) {
 				ticks++
 			}
 		}
-		busy = busy || len(d.agenda.list) > ticks
+		busy = busy || d.agenda.doing > 0 || len(d.agenda.list) > ticks
 		d.agenda.mu.Unlock()
 		d.flusher.mu.Unlock()
 		if !busy {

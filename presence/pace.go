@@ -233,6 +233,7 @@ type agenda struct {
 	timer  *time.Timer
 	set    time.Time // what the timer is set to
 	closed bool
+	doing  int // runs under way
 	wait   sync.WaitGroup
 }
 
@@ -289,8 +290,9 @@ func (g *agenda) run() {
 		return
 	}
 	g.timer = nil
+	g.doing++
 	g.wait.Add(1)
-	defer g.wait.Done()
+	defer g.done()
 	var due []*appointment
 	for now := time.Now(); len(g.list) > 0 && !g.list[0].at.After(now); {
 		due = append(due, heap.Pop(&g.list).(*appointment))
@@ -300,6 +302,14 @@ func (g *agenda) run() {
 	for _, p := range due {
 		p.do()
 	}
+}
+
+// done is the end of run.
+func (g *agenda) done() {
+	g.mu.Lock()
+	g.doing--
+	g.mu.Unlock()
+	g.wait.Done()
 }
 
 // close forgets all appointments and waits for those under way.
