@@ -42,6 +42,9 @@ type Crowd struct {
 	Attempts int
 	// Patience is how long to wait for the next one to arrive; 0 is 30 s.
 	Patience time.Duration
+	// Limit is how long everybody together may need to come in; 0: as long as
+	// somebody arrives every now and then.
+	Limit time.Duration
 	// Stop, when it is closed, ends whatever the crowd does with ErrStopped.
 	Stop <-chan struct{}
 
@@ -128,7 +131,7 @@ type entry struct {
 	guests   []*Guest
 	inFlight int
 	how      func(*Guest) *login
-	patience time.Duration // for all of it; 0: none
+	patience time.Duration // for all of it; 0: the crowd's limit
 }
 
 func (c *Crowd) enter(e entry) (a *Arrival, err error) {
@@ -138,6 +141,7 @@ func (c *Crowd) enter(e entry) (a *Arrival, err error) {
 	if c.random == nil {
 		c.random = rand.New(rand.NewPCG(3, 4))
 	}
+	limit := cmp.Or(e.patience, c.Limit)
 	patience := cmp.Or(e.patience, c.Patience, 30*time.Second)
 	if a.Span, err = begin(c.PIDs); err != nil {
 		return nil, err
@@ -159,7 +163,7 @@ func (c *Crowd) enter(e entry) (a *Arrival, err error) {
 		if c.arrived != before {
 			before, last = c.arrived, now
 		}
-		if now-last > patience || e.patience > 0 && now-start > e.patience {
+		if now-last > patience || limit > 0 && now-start > limit {
 			err = fmt.Errorf("%w: %d of %d in %.0f s", ErrPatience, c.arrived, len(guests), (now - start).Seconds())
 			break
 		}
