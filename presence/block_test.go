@@ -183,3 +183,54 @@ func (p *pair) extra(t *testing.T) *person {
 	p.say(more.resources[0], 9)
 	return more
 }
+
+// groupLevel moves the lever for one group.
+func (p *pair) groupLevel(g *roster.Group, l presence.Level) {
+	if err := p.board.Set("presence", feature.Scope{Org: p.org, Group: g.ID()}, int64(l), 0); err != nil {
+		p.tb.Fatal(err)
+	}
+	presence.Quiet(p.d)
+}
+
+// shownNow ends the screen's session and is what it shows of the hero.
+func (p *pair) shownNow() string {
+	return view(p.eyes.resources[0])[p.hero.jid.String()+"/r0"]
+}
+
+// TestCoarseBesideFull: a group at level coarse does not take back what another
+// has told in full: that one, once full again, has nothing more to tell.
+func TestCoarseBesideFull(t *testing.T) {
+	p := meet(t)
+	ctx, gs := context.Background(), p.d.Rosters.Groups
+	more, err := gs.AddGroup(ctx, p.org, roster.NewGroup{Name: "more"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gs.Show(ctx, more, more, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gs.Join(ctx, more, p.eyes.jid, p.hero.jid); err != nil {
+		t.Fatal(err)
+	}
+	p.groupLevel(more, presence.Off)
+	p.back() // told by the first group
+	p.groupLevel(p.group, presence.Off)
+	p.groupLevel(more, presence.Coarse)
+	p.groupLevel(p.group, presence.Full)
+	p.groupLevel(more, presence.Full)
+	if got := p.shownNow(); got != "7" {
+		t.Errorf("the screen shows the hero as %q, it is 7", got)
+	}
+}
+
+// TestLeavesAtCoarse: who leaves a group is gone from its screens at level
+// coarse as well.
+func TestLeavesAtCoarse(t *testing.T) {
+	p := meet(t)
+	p.level(presence.Off)
+	p.leave()
+	p.level(presence.Coarse)
+	if got := p.shownNow(); got != "" {
+		t.Errorf("the screen shows the hero as %q, it has left", got)
+	}
+}

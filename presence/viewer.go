@@ -266,7 +266,13 @@ func (b *board) wire(v *viewer, at *attachment, s *slot) *stanza.Wire {
 			return nil
 		}
 	case Coarse:
-		return b.coarse(e)
+		switch {
+		case !s.shown && e.wire != nil: // it left the audience, and is there
+		case s.shown && v.knows(e):
+			return nil
+		default:
+			return b.coarse(e)
+		}
 	}
 	if s.thin != nil && s.caps <= at.seen {
 		return s.thin
@@ -314,6 +320,27 @@ func (v *viewer) elsewhere(at *attachment, e *entry) bool {
 	}
 	other := v.person(a)
 	return other != nil && other.tells(e)
+}
+
+// knows reports whether some attachment, at level full then, has told all of an
+// entry that is shown. To say less of it now would stay: what a cursor is past
+// is not told again when the level is full.
+func (v *viewer) knows(e *entry) bool {
+	for _, at := range v.groups {
+		if v.knowsBy(at, e) {
+			return true
+		}
+	}
+	at := v.person(e.account)
+	return at != nil && v.knowsBy(at, e)
+}
+
+func (v *viewer) knowsBy(at *attachment, e *entry) bool {
+	if at.leaving || !e.account.stands(at.audience) {
+		return false
+	}
+	p := e.place(at.audience)
+	return p != nil && p.at <= at.seen
 }
 
 // tells reports whether what becomes of an entry is told by an attachment in
