@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/session"
 )
 
 // An Info is what the server, or an account of it, tells about itself
@@ -15,8 +16,34 @@ type Info struct {
 	Forms      []Form   // XEP-0128
 }
 
-// An Identity is what an entity is, XEP-0030 §3.1.
-type Identity struct{ Category, Type, Name string }
+// Has reports whether a feature is among the features.
+func (i *Info) Has(feature string) bool {
+	_, ok := slices.BinarySearch(i.Features, feature)
+	return ok
+}
+
+// An Identity is what an entity is, XEP-0030 §3.1; Lang is the language of its
+// name and may be empty.
+type Identity struct{ Category, Type, Name, Lang string }
+
+// Clients tells of the clients of sessions (XEP-0115).
+type Clients struct {
+	// Of is what the client of a session says it can do, nil while that is not
+	// known.
+	Of func(*session.Session) *Info
+	// Count counts sessions by client, the most frequent first; those whose
+	// client is not known are left out.
+	Count func() []ClientCount
+}
+
+// A ClientCount says how many sessions have a client of this name, which is
+// what it calls itself without its version, and of this type of the registry
+// of identities ("phone", "pc", "web", …, or "other").
+type ClientCount struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Sessions int    `json:"sessions"`
+}
 
 // A Form is a data form that extends the answer, XEP-0128.
 type Form struct {

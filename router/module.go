@@ -35,6 +35,7 @@ type Module struct {
 
 	IQ      []IQ
 	Sent    func(*Ctx, *stanza.Stanza) Verdict // a local resource sent it; before routing
+	SentOf  []stanza.Kind                      // the stanzas Sent is called for; nil: all
 	Arrived func(*Ctx, *Arrival) Verdict       // it reached a local account; before delivery
 	Missed  func(*Ctx, *Arrival)               // no resource took it
 	Bound   func(*Ctx)                         // a resource became available
@@ -187,6 +188,9 @@ type Host struct {
 	TokenKey []byte
 	// Registration says whether and how often accounts may be made in band.
 	Registration Registration
+	// Clients is set by the module that knows of them; its fields are nil where
+	// there is none.
+	Clients Clients
 }
 
 // Limits are what XEP-0478 announces.

@@ -277,8 +277,9 @@ func (r *Router) Route(c *Ctx, st *stanza.Stanza) error {
 		}
 		return nil
 	}
-	for i := range t.sent {
-		if t.sent[i].run(c, st) == Stop {
+	sent := t.sent[st.Kind]
+	for i := range sent {
+		if sent[i].run(c, st) == Stop {
 			return nil
 		}
 	}

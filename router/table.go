@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/stanza"
 )
@@ -15,7 +17,7 @@ type tables struct {
 // A table is what stanzas of one organisation meet.
 type table struct {
 	org     feature.Org
-	sent    []sentHook
+	sent    [stanza.IQ + 1][]sentHook // by kind
 	arrived []arrivedHook
 	missed  []missedHook
 	bound   []boundHook
@@ -130,8 +132,10 @@ func (r *Router) tableFor(org feature.Org) *table {
 }
 
 func (t *table) add(m *module, account *feature.Account) {
-	if m.Sent != nil {
-		t.sent = append(t.sent, sentHook{account, m.Sent})
+	for kind := range t.sent {
+		if m.Sent != nil && (m.SentOf == nil || slices.Contains(m.SentOf, stanza.Kind(kind))) {
+			t.sent[kind] = append(t.sent[kind], sentHook{account, m.Sent})
+		}
 	}
 	if m.Arrived != nil {
 		t.arrived = append(t.arrived, arrivedHook{account, m.Arrived})

@@ -1,14 +1,16 @@
 package xep
 
 import (
-	"crypto/sha1"
+	"context"
 	"encoding/base64"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/router"
+	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -17,10 +19,17 @@ const (
 	capsNode = "https://github.com/bearhug/bearhug"
 )
 
+// How often it is looked whether answers are late, and whether hashes are old.
+const (
+	capsLate  = 5 * time.Second
+	capsSweep = time.Minute
+)
+
 // capsBook keeps the verification string of each organisation as long as its
-// disco answer stays the same.
+// disco answer stays the same, and what clients can do.
 type capsBook struct {
-	host *router.Host
+	host    *router.Host
+	clients *capsClients
 
 	mu    sync.Mutex
 	known map[feature.Org]capsEntry
@@ -32,12 +41,16 @@ type capsEntry struct {
 }
 
 // Caps puts the hash of what the server can do on its stream features (XEP-0115
-// §6.3), so that clients ask again only when it has changed.
+// §6.3), so that clients ask again only when it has changed. Of the hashes that
+// clients name in their presence it asks one client, once, what it stands for.
 func Caps(h *router.Host) router.Module {
-	b := &capsBook{host: h, known: make(map[feature.Org]capsEntry)}
+	clients := newCapsClients()
+	b := &capsBook{host: h, clients: clients, known: make(map[feature.Org]capsEntry)}
+	h.Clients = router.Clients{Of: clients.of, Count: clients.count}
 	return router.Module{
-		Name:  "caps",
-		Doc:   "XEP-0115 1.6: tells clients by a hash on the stream features whether the server's abilities have changed; spares them capabilities they have (§8.4)",
+		Name: "caps",
+		Doc: "XEP-0115 1.6: tells clients by a hash on the stream features whether the server's abilities have changed; " +
+			"spares them capabilities they have (§8.4); asks one client for each hash what it can do, and proves it (§5.4)",
 		Disco: []string{nsCaps, nsCaps + "#optimize"},
 		Features: func(x *stanza.XML, org feature.Org, signedIn bool) {
 			if signedIn {
@@ -50,6 +63,10 @@ func Caps(h *router.Host) router.Module {
 			}
 			return h.Router.Info(org)
 		},
+		Sent:    b.heard,
+		SentOf:  []stanza.Kind{stanza.Presence, stanza.IQ},
+		Unbound: func(c *router.Ctx) { b.send(clients.forget(c.Session, time.Now())) },
+		Run:     b.run,
 	}
 }
 
@@ -67,32 +84,74 @@ func (b *capsBook) ver(org feature.Org) string {
 
 // capsVer is the verification string of XEP-0115 §5.1.
 func capsVer(info *router.Info) string {
-	var s strings.Builder
-	add := func(parts ...string) { s.WriteString(strings.Join(parts, "/") + "<") }
-	ids := make([]string, 0, len(info.Identities))
-	for _, id := range info.Identities {
-		ids = append(ids, strings.Join([]string{id.Category, id.Type, "", id.Name}, "/"))
+	sum := capsHashOf(info)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// heard sees presence to all and answers to the server. What a session that is
+// for one peer does is not looked at.
+func (b *capsBook) heard(c *router.Ctx, st *stanza.Stanza) router.Verdict {
+	if !c.Session.Scope.IsZero() {
+		return router.Pass
 	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		add(id)
-	}
-	for _, f := range info.Features {
-		add(f)
-	}
-	forms := slices.Clone(info.Forms)
-	slices.SortFunc(forms, func(a, b router.Form) int { return strings.Compare(a.Type, b.Type) })
-	for _, form := range forms {
-		add(form.Type)
-		fields := slices.Clone(form.Fields)
-		slices.SortFunc(fields, func(a, b router.Field) int { return strings.Compare(a.Name, b.Name) })
-		for _, f := range fields {
-			add(f.Name)
-			for _, v := range slices.Sorted(slices.Values(f.Values)) {
-				add(v)
-			}
+	switch {
+	case st.Kind == stanza.Presence && st.To.IsZero() && st.Type == stanza.Available:
+		el, _ := st.Child(nsCaps, "c")
+		b.send(b.clients.heard(c.Session, el, time.Now()))
+		if el.Exists() && c.Session.Ended() { // Unbound may have been before
+			b.send(b.clients.forget(c.Session, time.Now()))
+		}
+	case st.Kind == stanza.Presence && st.To.IsZero() && st.Type == stanza.Unavailable:
+		b.send(b.clients.forget(c.Session, time.Now()))
+	case st.Kind == stanza.IQ && (st.Type == stanza.Result || st.Type == stanza.ErrorType) && st.To.Local() == "" && st.ID() != nil:
+		ask, mine := b.clients.answered(c.Session, st, time.Now())
+		b.send(ask)
+		if mine {
+			b.host.Board.ByNumber(c.Number()).BytesIn.Add(int64(st.Len()))
+			return router.Stop
 		}
 	}
-	sum := sha1.Sum([]byte(s.String()))
-	return base64.StdEncoding.EncodeToString(sum[:])
+	return router.Pass
+}
+
+// send asks clients. Who does not take the question has no stream any more, and
+// Unbound follows.
+func (b *capsBook) send(questions []*capsQuestion) {
+	for _, q := range questions {
+		id, _ := b.host.Board.Lookup("caps")
+		server, err := jid.New("", q.session.JID.Domain(), "")
+		if err != nil {
+			continue // impossible: an account lives there
+		}
+		x := new(stanza.XML)
+		x.Empty("query", "xmlns", nsDiscoInfo, "node", q.node)
+		w := stanza.Make(stanza.IQ, stanza.Get, server, q.session.JID, q.id, x.Bytes())
+		w.Number = b.host.Board.Number(id, q.session.Org)
+		q.session.Send(w)
+	}
+}
+
+// run gives up answers that do not come and forgets what is old.
+func (b *capsBook) run(ctx context.Context) error {
+	tick := time.NewTicker(capsLate)
+	defer tick.Stop()
+	id, _ := b.host.Board.Lookup("caps")
+	gone := func(s *session.Session) bool { return s.Ended() || !b.host.Board.On(id, s.Org) }
+	swept := time.Now()
+	var span feature.Span
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			b.send(b.clients.late(now))
+			if now.Sub(swept) < capsSweep {
+				continue
+			}
+			swept = now
+			span.Whole(b.host.Board.Account(id, 0))
+			b.send(b.clients.sweep(gone, now))
+			span.End()
+		}
+	}
 }

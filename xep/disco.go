@@ -72,6 +72,9 @@ func discoAnswer(c *router.Ctx, iq *stanza.Stanza, node string, info *router.Inf
 		if id.Name != "" {
 			x.Attr("name", id.Name)
 		}
+		if id.Lang != "" {
+			x.Attr("xml:lang", id.Lang)
+		}
 		x.End()
 	}
 	for _, f := range info.Features {

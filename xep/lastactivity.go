@@ -48,6 +48,7 @@ func LastActivity(h *router.Host) router.Module {
 			{Type: stanza.Get, NS: nsLast, Local: "query", To: router.Server | router.Account, Absent: true, Func: l.ask},
 		},
 		Sent:    l.heard,
+		SentOf:  []stanza.Kind{stanza.Presence},
 		Unbound: l.unbound,
 		Run:     l.run,
 	}
@@ -113,7 +114,7 @@ func (l *lastActivity) last(ctx context.Context, a *presence.Account) (store.Las
 // heard notes when somebody says goodbye, and the status of it. What sessions
 // that are for one peer do is nobody else's business.
 func (l *lastActivity) heard(c *router.Ctx, st *stanza.Stanza) router.Verdict {
-	if st.Kind != stanza.Presence || !st.To.IsZero() || !c.Session.Scope.IsZero() {
+	if !st.To.IsZero() || !c.Session.Scope.IsZero() {
 		return router.Pass
 	}
 	l.mu.Lock()
