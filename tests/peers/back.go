@@ -57,13 +57,19 @@ func back(s *server, n int, res *result, resume bool) error {
 	a, err := back()
 	u, took, markErr := s.since(before)
 	o, talkErr := pair.end()
-	if err = errors.Join(err, markErr, talkErr); err != nil {
-		return s.short(err)
+	if markErr != nil {
+		return errors.Join(err, markErr, talkErr)
+	}
+	if err != nil {
+		return s.unfinished(err, came(a, n)+" back", u)
+	}
+	if talkErr != nil {
+		return s.short(talkErr)
 	}
 	// The pair's processor time, some 2 % of a core, stays in the figure.
 	u.sql -= rest.sql * float64(o.Delivery.Count()) * took.Seconds() / o.Length.Seconds()
 	res.arrived(a)
-	res.limit(&a.Span)
+	res.busy("", &a.Span, "")
 	res.Figures["all back, s"] = a.Length.Seconds()
 	res.Figures["CPU each, ms"] = milli(u.cpu) / float64(n)
 	if s.hasSQL() {

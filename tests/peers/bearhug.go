@@ -38,8 +38,9 @@ func (b *bench) bearhugKind(name string) (*kind, error) {
 	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	k := &kind{
 		name: name, build: fmt.Sprintf("%x", sha256.Sum256(program))[:16],
-		version: "Bearhug " + strings.TrimPrefix(version, "bearhug ") + ", SQLite",
-		prepare: bearhugPrepare, orderly: true,
+		version:  "Bearhug " + strings.TrimPrefix(version, "bearhug ") + ", SQLite",
+		settings: "shipped settings but `c2s.plaintext`",
+		prepare:  bearhugPrepare, orderly: true,
 		command: func(s *server) *exec.Cmd { return exec.Command(b.bearhug, s.arguments("serve")...) },
 	}
 	if name == bearhugName {
@@ -49,6 +50,7 @@ func (b *bench) bearhugKind(name string) (*kind, error) {
 			return nil, err
 		}
 		k.version = strings.TrimSuffix(k.version, "SQLite") + "MariaDB " + db
+		k.settings += " and the address of the database"
 	}
 	if exec.Command(b.bearhug, "group", "--help").Run() != nil {
 		k.without = "this build has no shared groups"

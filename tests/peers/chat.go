@@ -30,7 +30,7 @@ func chat(s *server, _ int, res *result) error {
 		return s.short(err)
 	}
 	saved := s.w.archive
-	model := rehearse.Chat{Body: 100, Durable: saved, Delivered: true, Origin: saved, Warm: 3 * time.Second, Length: 15 * time.Second}
+	model := rehearse.Chat{Body: 100, Durable: saved, Delivered: true, Origin: saved, Warm: 2 * time.Second, Length: 8 * time.Second}
 	if s.b.quick {
 		model.Warm, model.Length = time.Second, 4*time.Second
 	}
@@ -57,7 +57,7 @@ func chat(s *server, _ int, res *result) error {
 	if s.hasSQL() {
 		res.Figures["SQL a message"] = u.sql / float64(max(1, o.Sent))
 	}
-	res.limit(&o.Span)
+	res.busy("", &o.Span, "")
 	rates := plainRates
 	if saved {
 		rates = savedRates

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/bearhug/bearhug/rehearse"
 )
@@ -35,19 +37,23 @@ func (b *bench) ejabberdKind() (*kind, error) {
 	if err != nil {
 		return nil, err
 	}
+	version = fmt.Sprintf("ejabberd %s, Erlang %s, MariaDB %s", version, erlang, db)
 	return &kind{
-		name: ejabberdName, build: version, database: "ejabberd",
-		version: fmt.Sprintf("ejabberd %s, Erlang %s, MariaDB %s", version, erlang, db),
-		prepare: ejabberdPrepare, command: ejabberdCommand,
+		name: ejabberdName, build: buildOf(version, ejabberdConfig+strings.Join(erlangFlags, " ")), database: "ejabberd", version: version,
+		settings: "[ejabberd.yml](../tests/peers/ejabberd.yml); Erlang: `" + strings.Join(erlangFlags, " ") + "`",
+		prepare:  ejabberdPrepare, command: ejabberdCommand,
 	}, nil
 }
 
+// erlangFlags are those of ejabberdctl, and what one core for the server and the
+// database together asks for: schedulers that spin would take time from both.
+var erlangFlags = []string{"+K", "true", "+P", "250000", "+S", "1:1", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"}
+
 // ejabberdCommand is what ejabberdctl runs, without its distribution: no other
-// process is started, and none is left. With one core for the server and the
-// database together, schedulers that spin would take time from both.
+// process (epmd) is started, and none is left.
 func ejabberdCommand(s *server) *exec.Cmd {
-	c := exec.Command("erl", "+K", "true", "+P", "250000", "+S", "1:1", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none",
-		"-mnesia", "dir", fmt.Sprintf("%q", filepath.Join(s.dir, "spool")), "-noinput", "-s", "ejabberd")
+	c := exec.Command("erl", append(slices.Clone(erlangFlags),
+		"-mnesia", "dir", fmt.Sprintf("%q", filepath.Join(s.dir, "spool")), "-noinput", "-s", "ejabberd")...)
 	c.Dir = s.dir
 	c.Env = append(os.Environ(),
 		"EJABBERD_CONFIG_PATH="+filepath.Join(s.dir, "ejabberd.yml"),

@@ -5,6 +5,7 @@
 //	go run ./tests/peers -bearhug bin/bearhug [flags] [WORK…]
 //
 //	main.go      flags, and the order in which things are done
+//	plan.go      how often, and how long that is expected to take
 //	works.go     what is measured, at which sizes
 //	results.go   the file of finished figures, by which a run resumes
 //	server.go    a server process, its database, what it uses
@@ -46,6 +47,7 @@ type options struct {
 	serverCore int
 	loadCore   int
 	keep       bool
+	planOnly   bool
 }
 
 // bench is one run of this program.
@@ -62,14 +64,15 @@ func main() {
 	flag.StringVar(&o.bearhug, "bearhug", "bin/bearhug", "the `program` of Bearhug")
 	flag.StringVar(&o.results, "results", "", "`file` of finished figures (bin/peers.jsonl, with -quick bin/peers-quick.jsonl)")
 	flag.StringVar(&o.docs, "docs", "", "write the figures into the section of this `file`, between its marks")
-	flag.StringVar(&o.servers, "servers", "bearhug,bearhug-sqlite,ejabberd,prosody", "which servers, a `list`")
+	flag.StringVar(&o.servers, "servers", strings.Join(everyone, ","), "which servers, a `list`")
 	flag.StringVar(&o.sizes, "sizes", "", "only these numbers of people, a `list`")
 	flag.BoolVar(&o.quick, "quick", false, "few people, one run of each: that it works, and a first idea")
-	flag.IntVar(&o.runs, "runs", 3, "runs of each; medians are reported")
-	flag.DurationVar(&o.patience, "patience", 180*time.Second, "how long a storm, or a return, may take")
+	flag.IntVar(&o.runs, "runs", 3, "runs of each, of long ones of peers fewer; medians are reported")
+	flag.DurationVar(&o.patience, "patience", 180*time.Second, "how long anything that people wait for may take")
 	flag.IntVar(&o.serverCore, "server-core", 0, "core of the server, and of its database")
 	flag.IntVar(&o.loadCore, "load-core", 1, "core of the loader")
 	flag.BoolVar(&o.keep, "keep", false, "keep the directories of the servers")
+	flag.BoolVar(&o.planOnly, "plan", false, "only print what would be done, and how long it would take")
 	flag.Usage = usage
 	flag.Parse()
 	if err := o.main(flag.Args()); err != nil {
@@ -118,6 +121,12 @@ func (o *options) main(names []string) (err error) {
 	if b.results, err = openResults(o.results, b.kinds); err != nil {
 		return err
 	}
+	if b.plan(os.Stdout, names); o.planOnly {
+		return b.results.close()
+	}
+	if err := sweep(); err != nil {
+		return err
+	}
 	return b.all(names)
 }
 
@@ -151,19 +160,23 @@ func (b *bench) all(names []string) (err error) {
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("not everything could be measured; the same command tries the rest again: %w", err)
 	}
-	if len(names) == 0 && b.sizes == "" {
+	if len(names) == 0 && b.sizes == "" && len(b.kinds) == len(everyone) {
 		return b.results.finish()
 	}
 	return nil
+}
+
+// unasked reports whether a work is none of a server's. One that is asked for
+// alone does everything.
+func (b *bench) unasked(w *work, k *kind) bool {
+	return !slices.Contains(w.servers, k.name) && len(b.kinds) > 1
 }
 
 // one does one piece of work, unless it is done.
 func (b *bench) one(w *work, size int, k *kind, run int) error {
 	key := key{w.name, k.name, size, run}
 	switch {
-	case !slices.Contains(w.servers, k.name) && len(b.kinds) > 1:
-		return nil // a server that is asked for alone does everything
-	case b.results.has(key):
+	case b.unasked(w, k), run > b.runsOf(w, k, size), b.results.has(key):
 		return nil
 	case b.results.incomplete(w.name, k.name, size):
 		return nil // it could not do this many before: not more, and not again

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,28 +87,99 @@ func TestReplaceSection(t *testing.T) {
 
 // TestReport: medians, what was left out, the comparison, what is incomplete.
 func TestReport(t *testing.T) {
-	b := &bench{kinds: []*kind{{name: bearhugName, version: "Bearhug 1"}}, results: &results{}}
+	b := &bench{kinds: []*kind{{name: bearhugName, version: "Bearhug 1"}, {name: ejabberdName, version: "23.01", settings: "all on"}}, results: &results{}}
 	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	for run, s := range []float64{2, 1, 30} {
-		b.results.all = append(b.results.all, result{key: key{"storm", bearhugName, 100, run + 1}, At: at, Figures: figures{"complete, s": s}, Limit: "the server's core"})
+		b.results.all = append(b.results.all, result{key: key{"storm", bearhugName, 100, run + 1}, At: at, Figures: figures{"complete, s": s, "most attempts": 2, serverBusy: 99, loaderBusy: 50}})
 	}
 	b.results.all = append(b.results.all,
-		result{key: key{"storm", ejabberdName, 100, 1}, At: at, Figures: figures{"complete, s": 7}},
-		result{key: key{"storm", ejabberdName, 200, 1}, At: at, Figures: figures{}, Note: "45 % seen | and so on"})
+		result{key: key{"storm", ejabberdName, 100, 1}, At: at, Figures: figures{"complete, s": 7, "most attempts": 1}},
+		result{key: key{"storm", ejabberdName, 200, 1}, At: at, Figures: figures{}, Note: "45 % seen | and so on"},
+		result{key: key{"storm", bearhugName, 500, 1}, At: at, Figures: figures{"flap, s": 2, "flap, server busy, %": 40, "flap, loader busy, %": 96}},
+		result{key: key{"signin", bearhugName, 500, 1}, At: at, Figures: figures{"sign-ins/s": 100}},
+		result{key: key{"signin", ejabberdName, 500, 1}, At: at, Figures: figures{"sign-ins/s": 101}})
 	var out strings.Builder
 	if err := b.report(&out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| server | people | complete s | against Bearhug | limited by |",
-		"| bearhug ×3 | 100 | 2.00 |  | the server's core |",
-		"| ejabberd ×1 | 100 | 7.00 | 3.50 × |",
-		"| ejabberd ×1 | 200 | – |  | **not complete**: 45 % seen / and so on |",
+		"| server | people | complete s | most attempts | against Bearhug | limited by |",
+		"| bearhug ×3 | 100 | 2.00 | 2.00 |  | the server's core (loader 50 % busy) |",
+		"| ejabberd ×1 | 100 | 7.00 | 1.00 | 3.50 × |",
+		"| ejabberd ×1 | 200 | – | – |  | **not complete**: 45 % seen / and so on |",
+		"| ejabberd | 500 | – | – |  | not asked, as fewer were not complete |",
+		"| bearhug ×1 | 500 | 2.00 |  | the loader (server 40 % busy) |",
+		"| One shared group: everybody connects at once | 100 | most attempts | ejabberd | 1.00 | 2.00 |",
+		"| Sign-in, and people who are idle | 500 | sign-ins/s | ejabberd | 101 | 100 |",
+		"23.01; all on",
 		"Bearhug 1",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
+	}
+}
+
+// TestPlan: Bearhug is measured as often as was asked for, a peer as its first
+// run was long, and the estimates cover what is measured.
+func TestPlan(t *testing.T) {
+	own, other := &kind{name: bearhugName}, &kind{name: ejabberdName}
+	b := &bench{options: options{runs: 3, patience: 180 * time.Second}, kinds: []*kind{own, other}, results: &results{}}
+	storm := works[slices.IndexFunc(works, func(w *work) bool { return w.name == "storm" })]
+	if got := b.runsOf(storm, own, 5000); got != 3 {
+		t.Errorf("Bearhug does it %d times", got)
+	}
+	for seconds, want := range map[float64]int{29: 3, 31: 2, 61: 1} {
+		b.results.all = []result{{key: key{"storm", ejabberdName, 500, 1}, Seconds: seconds}}
+		if got := b.runsOf(storm, other, 500); got != want {
+			t.Errorf("a run of %.0f s is done %d times, not %d", seconds, got, want)
+		}
+	}
+	b.results.all = append(b.results.all, result{key: key{"storm", bearhugName, 100, 1}, Seconds: 10})
+	var out strings.Builder
+	b.plan(&out, []string{"storm"})
+	for _, want := range []string{
+		"storm              100  bearhug             3     10      20  1 done\n",
+		"storm              500  ejabberd            1     61       0  done\n",
+		"storm             1000  ejabberd            1    215     215  not expected to complete\n",
+		"only if it completes 1000",
+		" minutes are left by this estimate, 1 are done",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+	for _, w := range works {
+		for _, server := range w.servers {
+			for _, n := range w.sizes {
+				limit, hopeless := beyondThem[w.name][server]
+				if _, ok := estimates[w.name][server][n]; !ok && (!hopeless || n <= limit) {
+					t.Errorf("no estimate for %s of %d people, %s", w.name, n, server)
+				}
+			}
+		}
+	}
+}
+
+// TestSweep: only directories of processes that are gone are removed.
+func TestSweep(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	gone, err := os.MkdirTemp("", dirPrefix+"2147483646-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(gone); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", gone, err)
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -12,12 +12,16 @@ import (
 	"github.com/bearhug/bearhug/rehearse"
 )
 
-const prosodyName = "prosody"
+// Prosody with everything in files, and with its archive in MariaDB.
+const (
+	prosodyName = "prosody"
+	prosodySQL  = "prosody-sql"
+)
 
 //go:embed prosody.cfg.lua
 var prosodyConfig string
 
-func (b *bench) prosodyKind() (*kind, error) {
+func (b *bench) prosodyKind(name string) (*kind, error) {
 	version, err := packaged("prosody")
 	if err != nil {
 		return nil, err
@@ -26,15 +30,30 @@ func (b *bench) prosodyKind() (*kind, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &kind{
-		name: prosodyName, build: version, version: fmt.Sprintf("Prosody %s, Lua %s", version, lua),
-		prepare: prosodyPrepare,
+	k := &kind{
+		name: name, version: fmt.Sprintf("Prosody %s, Lua %s, files", version, lua),
+		settings: "[prosody.cfg.lua](../tests/peers/prosody.cfg.lua)", prepare: prosodyPrepare,
 		command: func(s *server) *exec.Cmd {
 			c := exec.Command("prosody", "--config", filepath.Join(s.dir, "prosody.cfg.lua"), "-F")
 			c.Dir = s.dir
 			return c
 		},
-	}, nil
+	}
+	if name == prosodySQL {
+		driver, err := packaged("lua-dbi-mysql")
+		if err != nil {
+			return nil, err
+		}
+		db, err := packaged("mariadb-server")
+		if err != nil {
+			return nil, err
+		}
+		k.database = "prosody"
+		k.version = strings.TrimSuffix(k.version, "files") + fmt.Sprintf("lua-dbi-mysql %s, MariaDB %s", driver, db)
+		k.settings += ", the archive in MariaDB"
+	}
+	k.build = buildOf(k.version, prosodyConfig)
+	return k, nil
 }
 
 // prosodyPrepare writes Prosody's own files: accounts as mod_auth_internal_hashed
@@ -42,6 +61,12 @@ func (b *bench) prosodyKind() (*kind, error) {
 func prosodyPrepare(s *server) error {
 	if err := s.fill("prosody.cfg.lua", prosodyConfig); err != nil {
 		return err
+	}
+	if s.sql != nil {
+		const user = "CREATE USER prosody@'127.0.0.1' IDENTIFIED BY 'prosody'; GRANT ALL ON prosody.* TO prosody@'127.0.0.1'"
+		if _, err := s.sql.ExecContext(s.b.ctx, user); err != nil {
+			return fmt.Errorf("make the user: %w", err)
+		}
 	}
 	host := filepath.Join(s.dir, "data", strings.ReplaceAll(domain, ".", "%2e"))
 	for _, store := range []string{"accounts", "roster"} {

@@ -21,59 +21,92 @@ const (
 	sectionEnd   = "<!-- peers: end -->"
 )
 
-// column is one of a table: its title, and the figure that is in it.
-type column struct{ title, figure string }
+// column is one of a table: its title, the figure that is in it, and what is
+// better.
+type column struct {
+	title, figure string
+	better        int
+}
+
+// What is better in a column: nothing, as it only describes; less; more.
+const (
+	neither = 0
+	less    = -1
+	more    = 1
+)
 
 // table is how a work is told. The first column's figure is compared.
 type table struct {
 	work, title, text string
+	before, after     string // what the names of busy cores have around them
 	columns           []column
 }
 
-// tables of the report, in order.
+// tables of the report, in order. A work may have several.
 var tables = []table{
-	{"signin", "Sign-in, and people who are idle",
-		"64 at a time, SCRAM-SHA-1, roster (empty), presence. Memory after a minute of silence, without what the fresh process had.",
-		[]column{
-			{"sign-ins/s", "sign-ins/s"}, {"p99 s", "p99, s"}, {"CPU each ms", "CPU each, ms"}, {"SQL each", "SQL each"},
-			{"KB a person", "RSS a person, KB"}, {"MB fresh", "RSS before, MB"},
+	{work: "signin", title: "Sign-in, and people who are idle",
+		text: "64 at a time, SCRAM-SHA-1, roster (empty), presence. Memory after half a minute of silence, without what the fresh process had.",
+		columns: []column{
+			{"sign-ins/s", "sign-ins/s", more}, {"p99 s", "p99, s", less}, {"CPU each ms", "CPU each, ms", less}, {"SQL each", "SQL each", less},
+			{"KB a person", "RSS a person, KB", less}, {"MB fresh", "RSS before, MB", less},
 		}},
-	{"chat", "Chat without an archive",
-		"100 pairs, 4 messages of 100 bytes under way each; then constant rates. Complete is delivered.", chatColumns(plainRates)},
-	{"archive", "Chat with an archive", "The same; every message is archived for both sides.", chatColumns(savedRates)},
-	{"return", "Everybody is cut off and comes back at once, rosters of 10",
-		"All lines end by a reset. Whole sign-ins; the roster's version is known. A pair whom nobody cut chats meanwhile, 50 messages a second, archived; its SQL is not counted, its processor time (some 2 % of the core) is.", backColumns},
-	{"resume", "The same by resumption", "XEP-0198; rosters of 10.", backColumns},
-	{"return-groups", "The same by whole sign-ins, in shared groups of 50", "", backColumns},
-	{"storm", "One shared group: everybody connects at once",
-		"Complete is: everyone has seen every other, from the first connect. CPU a presence is without the sign-ins: those of the same people with the same rosters, who do not become available, are measured and subtracted. The server has just started; rosters are fetched.",
-		stormColumns},
-	{"storm-groups", "The same in shared groups of 50", "", stormColumns},
+	{work: "chat", title: "Chat without an archive",
+		text: "100 pairs, 4 messages of 100 bytes under way each; then constant rates. Complete is delivered.", columns: chatColumns(plainRates)},
+	{work: "archive", title: "Chat with an archive", text: "The same; every message is archived for both sides.", columns: chatColumns(savedRates)},
+	{work: "return", title: "Everybody is cut off and comes back at once, rosters of 10",
+		text:    "All lines end by a reset. Whole sign-ins; the roster's version is known. A pair whom nobody cut chats meanwhile, 50 messages a second, archived; its SQL is not counted, its processor time (some 2 % of the core) is.",
+		columns: backColumns},
+	{work: "resume", title: "The same by resumption", text: "XEP-0198; rosters of 10.", columns: backColumns},
+	{work: "return-groups", title: "The same by whole sign-ins, in 200 shared groups of 50", columns: backColumns},
+	{work: "storm", title: "One shared group: everybody connects at once",
+		text:    "Complete is: everyone has seen every other, from the first connect. CPU a presence is without the sign-ins: those of the same people with the same rosters, who do not become available, are measured and subtracted. The server has just started; rosters are fetched. " + memoryText,
+		columns: stormColumns},
+	{work: "storm", title: "The flap after it: everybody changes the show once", before: "flap, ", columns: flapColumns},
+	{work: "storm", title: "The storm once more, by people who know the version of their roster", after: " with ver", text: verText, columns: verColumns},
+	{work: "storm-groups", title: "200 shared groups of 50: everybody connects at once", text: "Told as the storm.", columns: stormColumns},
+	{work: "storm-groups", title: "The flap after it, in groups of 50", before: "flap, ", columns: flapColumns},
+	{work: "storm-groups", title: "Once more with versions, in groups of 50", after: " with ver", text: verText, columns: verColumns},
 }
 
+var (
+	memoryText = fmt.Sprintf("Memory: of the fresh process, with everybody online after the flap, after everybody signed out, and %.0f s after all signed out the second time (first run only, 500 people and more). "+
+		"The heap is Bearhug's after a collection; nobody's RSS was helped by one.", remembered.Seconds())
+	verText = fmt.Sprintf("Peers only where the first storm took no more than %.0f s.", toldTwice.Seconds())
+)
+
 var backColumns = []column{
-	{"all back s", "all back, s"}, {"p50 s", "p50, s"}, {"p99 s", "p99, s"}, {"CPU each ms", "CPU each, ms"}, {"SQL each", "SQL each"},
-	{"by Bearhug's ledger", "SQL each by its own count"}, {"failed attempts", "failed attempts"}, {"most attempts of one", "most attempts"},
-	{"pair p99 ms", "p99, ms of a pair meanwhile"}, {"before", "p99, ms of the pair before"},
+	{"all back s", "all back, s", less}, {"p50 s", "p50, s", less}, {"p99 s", "p99, s", less}, {"CPU each ms", "CPU each, ms", less}, {"SQL each", "SQL each", less},
+	{"by Bearhug's ledger", "SQL each by its own count", neither}, {"failed attempts", "failed attempts", less}, {"most attempts of one", "most attempts", less},
+	{"pair p99 ms", "p99, ms of a pair meanwhile", less}, {"before", "p99, ms of the pair before", less},
 }
 
 var stormColumns = []column{
-	{"complete s", "complete, s"}, {"signed in s", "signed in, s"}, {"CPU a presence µs", "CPU a presence, µs"}, {"SQL", "SQL"},
-	{"SQL without sign-ins", "SQL for presence"}, {"of presence by Bearhug's ledger", "SQL of the feature presence"}, {"MB", "MB received"}, {"sent for one", "presences sent for one"}, {"most attempts", "most attempts"},
-	{"flap s", "flap, s"}, {"flap: CPU a presence µs", "flap, CPU a presence, µs"}, {"flap: SQL", "flap, SQL"}, {"flap: bytes a presence", "flap, bytes a presence"},
-	{"RSS after MB", "RSS after, MB"},
-	{"with `ver`: complete s", "complete, s with ver"}, {"CPU a presence µs", "CPU a presence, µs with ver"}, {"SQL", "SQL with ver"}, {"MB", "MB received with ver"},
-	{"heap MB before", "heap before, MB"}, {"after, all out", "heap after, MB"}, {"at the end", "heap at the end, MB"},
+	{"complete s", "complete, s", less}, {"signed in s", "signed in, s", less}, {"CPU a presence µs", "CPU a presence, µs", less}, {"SQL", "SQL", less},
+	{"SQL without sign-ins", "SQL for presence", neither}, {"of presence by Bearhug's ledger", "SQL of the feature presence", neither}, {"MB sent", "MB received", less},
+	{"sent for one", "presences sent for one", less}, {"most attempts", "most attempts", less},
+	{"RSS MB fresh", "RSS before, MB", less}, {"online", "RSS online, MB", less}, {"all out", "RSS after, MB", less}, {"at the end", "RSS at the end, MB", less},
+	{"heap MB fresh", "heap before, MB", neither}, {"all out", "heap after, MB", neither}, {"at the end", "heap at the end, MB", neither},
+}
+
+var flapColumns = []column{
+	{"complete s", "flap, s", less}, {"CPU a presence µs", "flap, CPU a presence, µs", less}, {"SQL", "flap, SQL", less},
+	{"bytes a presence", "flap, bytes a presence", less}, {"sent for one", "flap, presences sent for one", less},
+}
+
+var verColumns = []column{
+	{"complete s", "complete, s with ver", less}, {"CPU a presence µs", "CPU a presence, µs with ver", less}, {"SQL", "SQL with ver", less},
+	{"MB sent", "MB received with ver", less}, {"sent for one", "presences sent for one with ver", less},
 }
 
 func chatColumns(rates []float64) []column {
 	list := []column{
-		{"messages/s", "messages/s"}, {"p50 ms", "p50, ms"}, {"p99 ms", "p99, ms"}, {"p99.9 ms", "p99.9, ms"},
-		{"CPU a message µs", "CPU a message, µs"}, {"SQL a message", "SQL a message"},
+		{"messages/s", "messages/s", more}, {"p50 ms", "p50, ms", less}, {"p99 ms", "p99, ms", less}, {"p99.9 ms", "p99.9, ms", less},
+		{"CPU a message µs", "CPU a message, µs", less}, {"SQL a message", "SQL a message", less},
 	}
 	for _, r := range rates {
-		list = append(list, column{fmt.Sprintf("p50 ms at %.0f/s", r), fmt.Sprintf("p50, ms at %.0f/s", r)},
-			column{"p99 ms", fmt.Sprintf("p99, ms at %.0f/s", r)})
+		at := fmt.Sprintf(" at %.0f/s", r)
+		list = append(list, column{"p50 ms" + at, "p50, ms" + at, less}, column{"p99 ms" + at, "p99, ms" + at, less},
+			column{"CPU a message µs" + at, "CPU a message, µs" + at, less})
 	}
 	return list
 }
@@ -85,6 +118,7 @@ func (b *bench) report(w io.Writer) error {
 	for i := range tables {
 		b.table(&out, &tables[i])
 	}
+	b.outdone(&out)
 	if _, err := fmt.Fprintf(w, "\n%s", out.Bytes()); err != nil || b.docs == "" {
 		return err
 	}
@@ -131,34 +165,36 @@ func (b *bench) conditions(w io.Writer) {
 	}
 	fmt.Fprint(w, ".\n\n")
 	for _, k := range b.kinds {
-		fmt.Fprintf(w, "- `%s`: %s\n", k.name, k.version)
+		fmt.Fprintf(w, "- `%s`: %s; %s\n", k.name, k.version, k.settings)
 	}
-	fmt.Fprint(w, "\nFigures are medians; × says of how many runs. *Against Bearhug* is the first figure of a row divided by Bearhug's on MariaDB.\n"+
-		"CPU is that of the server with its database. *Not complete* ends the climb of a server.\n")
+	var spent float64
+	for _, r := range b.results.all {
+		spent += r.Seconds
+	}
+	fmt.Fprintf(w, "\nFigures are medians; × says of how many runs, which took %.0f minutes in all. *Against Bearhug* is the first figure of a row divided by Bearhug's\n"+
+		"on MariaDB. CPU is that of the server with its database, SQL what the database was asked. *Not complete* ends the climb of a server.\n"+
+		"[peers.md](peers.md) has the rest of the configuration, the last section what others did better.\n", spent/60)
+}
+
+// told are the columns of a table for which there are figures.
+func (b *bench) told(t *table) (columns []column) {
+	for _, c := range t.columns {
+		if slices.ContainsFunc(b.results.all, func(r result) bool {
+			_, ok := r.Figures[c.figure]
+			return ok && r.Work == t.work
+		}) {
+			columns = append(columns, c)
+		}
+	}
+	return columns
 }
 
 // table prints one work.
 func (b *bench) table(w io.Writer, t *table) {
-	i := slices.IndexFunc(works, func(w *work) bool { return w.name == t.work })
 	var rows bytes.Buffer
-	used := map[string]bool{}
+	columns := b.told(t)
 	for _, size := range b.results.sizes(t.work) {
-		for _, name := range works[i].servers {
-			for _, r := range b.results.of(t.work, name, size) {
-				for f := range r.Figures {
-					used[f] = true
-				}
-			}
-		}
-	}
-	var columns []column
-	for _, c := range t.columns {
-		if used[c.figure] {
-			columns = append(columns, c)
-		}
-	}
-	for _, size := range b.results.sizes(t.work) {
-		for _, name := range works[i].servers {
+		for _, name := range everyone {
 			b.row(&rows, t, columns, name, size)
 		}
 	}
@@ -176,19 +212,30 @@ func (b *bench) table(w io.Writer, t *table) {
 	fmt.Fprintf(w, " against Bearhug | limited by |\n%s\n%s", "|---|---|"+strings.Repeat("---|", len(columns)+2), rows.Bytes())
 }
 
+// first reports whether the table is the first of its work: the one that tells
+// what is not complete.
+func (t *table) first() bool { return t.before == "" && t.after == "" }
+
 // row prints what one server did.
 func (b *bench) row(w io.Writer, t *table, columns []column, server string, size int) {
 	runs := b.results.of(t.work, server, size)
 	if len(runs) == 0 {
+		if t.first() && b.results.incomplete(t.work, server, size) {
+			fmt.Fprintf(w, "| %s | %s |%s  | not asked, as fewer were not complete |\n", server, thousands(size), strings.Repeat(" – |", len(columns)))
+		}
 		return
 	}
-	fmt.Fprintf(w, "| %s ×%d | %s |", server, len(runs), thousands(size))
+	var cells strings.Builder
+	some := t.first()
 	for _, c := range columns {
 		text := "–"
 		if v, ok := median(runs, c.figure); ok {
-			text = decimal(v)
+			text, some = decimal(v), true
 		}
-		fmt.Fprintf(w, " %s |", text)
+		fmt.Fprintf(&cells, " %s |", text)
+	}
+	if !some {
+		return
 	}
 	lead := t.columns[0].figure
 	ratio := ""
@@ -197,13 +244,61 @@ func (b *bench) row(w io.Writer, t *table, columns []column, server string, size
 	if ok && known && base > 0 && server != bearhugName {
 		ratio = decimal(own/base) + " ×"
 	}
-	limit := runs[len(runs)-1].Limit
-	for _, r := range runs {
-		if r.Note != "" {
-			limit = "**not complete**: " + strings.ReplaceAll(r.Note, "|", "/")
+	limit := limitedBy(runs, t)
+	if at := slices.IndexFunc(runs, func(r result) bool { return r.Note != "" }); at >= 0 && (t.first() || !ok) {
+		limit = "**not complete**: " + strings.ReplaceAll(runs[at].Note, "|", "/")
+	}
+	fmt.Fprintf(w, "| %s ×%d | %s |%s %s | %s |\n", server, len(runs), thousands(size), cells.String(), ratio, limit)
+}
+
+// limitedBy says which core was busy.
+func limitedBy(runs []result, t *table) string {
+	server, ok := median(runs, t.before+serverBusy+t.after)
+	load, known := median(runs, t.before+loaderBusy+t.after)
+	switch {
+	case !ok || !known:
+		return ""
+	case load > 95:
+		return fmt.Sprintf("the loader (server %.0f %% busy)", server)
+	case server > 85:
+		return fmt.Sprintf("the server's core (loader %.0f %% busy)", load)
+	}
+	return fmt.Sprintf("waiting: server %.0f %%, loader %.0f %% busy", server, load)
+}
+
+// outdone tells plainly what another server did better than Bearhug with the
+// same database.
+func (b *bench) outdone(w io.Writer) {
+	var list bytes.Buffer
+	for i := range tables {
+		for _, size := range b.results.sizes(tables[i].work) {
+			for _, k := range b.kinds {
+				if k.peer() {
+					b.outdoneIn(&list, &tables[i], size, k.name)
+				}
+			}
 		}
 	}
-	fmt.Fprintf(w, " %s | %s |\n", ratio, limit)
+	if list.Len() > 0 {
+		fmt.Fprintf(w, "\n#### What others did better\n\nEvery figure above in which another server is ahead of Bearhug on MariaDB, however little.\n\n"+
+			"| what | people | figure | server | it | Bearhug |\n|---|---|---|---|---|---|\n%s", list.Bytes())
+	}
+}
+
+// outdoneIn tells it of a server and a row of a table.
+func (b *bench) outdoneIn(w io.Writer, t *table, size int, server string) {
+	ours, theirs := b.results.of(t.work, bearhugName, size), b.results.of(t.work, server, size)
+	for i, c := range t.columns {
+		it, ok := median(theirs, c.figure)
+		own, known := median(ours, c.figure)
+		text := decimal(own)
+		if i == 0 && !known && len(ours) > 0 {
+			known, text = true, "not complete"
+		}
+		if ok && known && (text == "not complete" || (it-own)*float64(c.better) > 0) {
+			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", t.title, thousands(size), c.figure, server, decimal(it), text)
+		}
+	}
 }
 
 // sizes are the numbers of people for which a work has figures.

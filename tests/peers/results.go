@@ -30,7 +30,6 @@ type result struct {
 	Build   string    `json:"build"` // of the server
 	Figures figures   `json:"figures"`
 	Note    string    `json:"note,omitempty"` // why it is not complete
-	Limit   string    `json:"limit,omitempty"`
 	Seconds float64   `json:"seconds"`
 	At      time.Time `json:"at"`
 }

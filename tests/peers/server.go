@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -35,8 +36,9 @@ const (
 // kind is one of the servers that are compared.
 type kind struct {
 	name     string
-	build    string // what its figures belong to: a version, or the program's hash
+	build    string // what its figures belong to: a hash of version and configuration, or of the program
 	version  string
+	settings string // what it is given, in a line
 	without  string // why it cannot have shared groups yet; "": it can
 	database string // the name of its database; "": it has none
 	// prepare writes configuration, accounts, rosters and groups.
@@ -45,6 +47,9 @@ type kind struct {
 	command func(s *server) *exec.Cmd
 	orderly bool // it is ended by SIGTERM, and has to end well
 }
+
+// peer reports whether it is one of those that Bearhug is compared with.
+func (k *kind) peer() bool { return k.name != bearhugName && k.name != bearhugSQLite }
 
 // server is a server of a kind, with what it keeps.
 type server struct {
@@ -70,8 +75,8 @@ func (b *bench) find(names []string) (kinds []*kind, err error) {
 			k, err = b.bearhugKind(name)
 		case ejabberdName:
 			k, err = b.ejabberdKind()
-		case prosodyName:
-			k, err = b.prosodyKind()
+		case prosodyName, prosodySQL:
+			k, err = b.prosodyKind(name)
 		default:
 			err = fmt.Errorf("there is no server %q; there are %s", name, strings.Join(everyone, ", "))
 		}
@@ -93,6 +98,28 @@ func packaged(name string) (string, error) {
 	return string(out), nil
 }
 
+// buildOf tells configurations apart: figures of another are measured again.
+func buildOf(version, config string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(version+"\n"+config)))[:16]
+}
+
+// dirPrefix and the number of this process begin a server's directory.
+const dirPrefix = "bearhug-peers-"
+
+// sweep removes the directories of runs that were killed. (Their servers ended
+// with them: the kernel saw to it.)
+func sweep() error {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*-*"))
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
+		if n, bad := strconv.Atoi(pid); bad != nil || syscall.Kill(n, 0) != syscall.ESRCH {
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
 // prepare makes a server with its world, and starts it.
 func (b *bench) prepare(k *kind, w world) (*server, error) {
 	s := &server{b: b, k: k, w: w}
@@ -103,7 +130,7 @@ func (b *bench) prepare(k *kind, w world) (*server, error) {
 }
 
 func (s *server) furnish() (err error) {
-	if s.dir, err = os.MkdirTemp("", "bearhug-peers-"); err != nil {
+	if s.dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
 		return err
 	}
 	if err := os.Chmod(s.dir, 0o755); err != nil {
@@ -197,6 +224,7 @@ func (s *server) fill(name, text string) error {
 		return err
 	}
 	data := map[string]any{
+		"SQL": s.k.database != "",
 		"Dir": s.dir, "Domain": domain, "Port": s.port, "Database": 0,
 		"Groups": s.w.group > 0, "Archive": s.w.archive, "Offline": s.w.offline,
 	}
@@ -348,9 +376,9 @@ func (s *server) used() (sum time.Duration, err error) {
 }
 
 // quiet waits until the server has used less than a twentieth of its core for
-// two seconds: what was asked of it before is done. After patience it goes on.
+// a second: what was asked of it before is done. After patience it goes on.
 func (s *server) quiet(patience time.Duration) error {
-	const step, calm = 500 * time.Millisecond, 4
+	const step, calm = 250 * time.Millisecond, 4
 	last, err := s.used()
 	for deadline, n := time.Now().Add(patience), 0; err == nil && n < calm && time.Now().Before(deadline); {
 		select {

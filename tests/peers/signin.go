@@ -23,7 +23,8 @@ func (s *server) crowd(w rehearse.Wishes) (*rehearse.Crowd, error) {
 		return nil, err
 	}
 	return &rehearse.Crowd{
-		Loop: loop, Address: s.address(), Wishes: w, PIDs: s.pids(), Attempts: attempts, Patience: s.b.patience, Stop: s.b.ctx.Done(),
+		Loop: loop, Address: s.address(), Wishes: w, PIDs: s.pids(), Attempts: attempts,
+		Patience: s.b.patience, Limit: s.b.patience, Stop: s.b.ctx.Done(),
 	}, nil
 }
 
@@ -92,12 +93,12 @@ func signIn(s *server, n int, res *result) error {
 		return err
 	}
 	a, err := c.SignIn(s.people(), inFlight)
-	if err != nil {
-		return s.short(err)
+	u, _, markErr := s.since(before)
+	if markErr != nil {
+		return errors.Join(err, markErr)
 	}
-	u, _, err := s.since(before)
 	if err != nil {
-		return err
+		return s.unfinished(err, came(a, n)+" signed in", u)
 	}
 	res.arrived(a)
 	res.Figures["sign-ins/s"] = a.Rate()
@@ -105,7 +106,7 @@ func signIn(s *server, n int, res *result) error {
 	if s.hasSQL() {
 		res.Figures["SQL each"] = u.sql / float64(n)
 	}
-	res.limit(&a.Span)
+	res.busy("", &a.Span, "")
 	if err := c.Stay(idleFor(s.b.quick)); err != nil {
 		return s.short(err)
 	}
@@ -123,10 +124,18 @@ func idleFor(quick bool) time.Duration {
 	if quick {
 		return 5 * time.Second
 	}
-	return 60 * time.Second
+	return 30 * time.Second
 }
 
 func (s *server) hasSQL() bool { return s.sql != nil || s.ops > 0 }
+
+// came is how many people had come in.
+func came(a *rehearse.Arrival, n int) string {
+	if a == nil { // the loader itself could not go on
+		return "nobody knows how many of " + thousands(n)
+	}
+	return thousands(a.People) + " of " + thousands(n)
+}
 
 // arrived notes how people came in.
 func (r *result) arrived(a *rehearse.Arrival) {
@@ -136,19 +145,29 @@ func (r *result) arrived(a *rehearse.Arrival) {
 	r.Figures["most attempts"] = float64(a.Most)
 }
 
-// limit says what the span was limited by.
-func (r *result) limit(s *rehearse.Span) {
-	server, load := s.ServerBusy(), s.LoaderBusy()
-	r.Figures["server busy, %"] = 100 * server
-	r.Figures["loader busy, %"] = 100 * load
-	switch {
-	case load > 0.95:
-		r.Limit = "the loader"
-	case server > 0.85:
-		r.Limit = "the server's core"
-	default:
-		r.Limit = fmt.Sprintf("waiting: server %.0f %%, loader %.0f %% busy", 100*server, 100*load)
+// busy notes what the span was limited by; the report tells it.
+func (r *result) busy(before string, s *rehearse.Span, after string) {
+	r.Figures[before+serverBusy+after] = 100 * s.ServerBusy()
+	r.Figures[before+loaderBusy+after] = 100 * s.LoaderBusy()
+}
+
+// Names of figures, with something before or after them.
+const (
+	serverBusy = "server busy, %"
+	loaderBusy = "loader busy, %"
+)
+
+// unfinished is the figure of a span that did not come to its end: how far it
+// was, what it had cost by then.
+func (s *server) unfinished(cause error, progress string, u consumed) error {
+	text := fmt.Sprintf("not complete in %.0f s: %s", s.b.patience.Seconds(), progress)
+	if cause != nil && !errors.Is(cause, rehearse.ErrPatience) {
+		text = fmt.Sprintf("%v: %s", cause, progress)
 	}
+	if s.hasSQL() {
+		text += fmt.Sprintf(", %s queries", thousands(int(u.sql)))
+	}
+	return s.short(errors.New(text))
 }
 
 func milli(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

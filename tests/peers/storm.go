@@ -27,7 +27,7 @@ func storm(s *server, n int, res *result) error {
 	if err := s.restart(); err != nil {
 		return err
 	}
-	if err := s.heapInto(res, "heap before, MB"); err != nil {
+	if err := s.memoryInto(res, "before"); err != nil {
 		return err
 	}
 	c, err := s.crowd(rehearse.Wishes{Roster: true, Presence: true, Caps: true})
@@ -45,20 +45,33 @@ func storm(s *server, n int, res *result) error {
 	if err := s.flap(g, res); err != nil {
 		return err
 	}
-	rss, err := rehearse.RSS(s.cmd.Process.Pid)
-	if err != nil {
+	if err := s.memoryInto(res, "online"); err != nil {
 		return err
 	}
-	res.Figures["RSS after, MB"] = float64(rss) / (1 << 20)
 	if err := s.everybodyOut(c); err != nil {
 		return err
 	}
-	if err := s.heapInto(res, "heap after, MB"); err != nil {
+	if err := s.memoryInto(res, "after"); err != nil {
 		return err
 	}
-	// The same people, who know their rosters.
+	if s.k.peer() && res.Figures["complete, s"] > toldTwice.Seconds() {
+		return nil
+	}
+	if err := s.stormAgain(g, res); err != nil {
+		return err
+	}
+	return s.afterwards(res)
+}
+
+// toldTwice is the longest storm that a peer is asked for once more, with the
+// versions of rosters.
+const toldTwice = 30 * time.Second
+
+// stormAgain is the storm of people who know their rosters.
+func (s *server) stormAgain(g *rehearse.Gathering, res *result) error {
+	c := g.Crowd
 	c.Wishes.Presence = false
-	base, err = s.baselineOf(c, " with ver", res, func() (*rehearse.Arrival, error) { return c.Return(n) })
+	base, err := s.baselineOf(c, " with ver", res, func() (*rehearse.Arrival, error) { return c.Return(s.w.people) })
 	if err != nil {
 		return err
 	}
@@ -66,17 +79,22 @@ func storm(s *server, n int, res *result) error {
 	if err := s.connect(g, " with ver", base, res, g.Return); err != nil {
 		return err
 	}
-	if err := s.everybodyOut(c); err != nil {
-		return err
+	return s.everybodyOut(c)
+}
+
+// afterwards reads the memory when Bearhug has forgotten who was there. All
+// servers wait alike; once, and where enough people were there to be found in
+// the memory.
+func (s *server) afterwards(res *result) error {
+	if res.Run != 1 || s.w.people < 500 {
+		return nil
 	}
-	if s.ops != 0 { // who has gone is remembered for a while
-		select {
-		case <-time.After(remembered):
-		case <-s.b.ctx.Done():
-			return s.b.ctx.Err()
-		}
+	select {
+	case <-time.After(remembered):
+	case <-s.b.ctx.Done():
+		return s.b.ctx.Err()
 	}
-	return s.heapInto(res, "heap at the end, MB")
+	return s.memoryInto(res, "at the end")
 }
 
 // baseline measures sign-ins without presence, by people who do not know
@@ -97,17 +115,17 @@ func (s *server) baselineOf(c *rehearse.Crowd, how string, res *result, enter fu
 	}
 	received := c.Loop.Received()
 	a, err := enter()
-	if err != nil {
-		return u, s.short(fmt.Errorf("signing in without presence: %w", err))
+	u, _, markErr := s.since(before)
+	if markErr != nil {
+		return u, errors.Join(err, markErr)
 	}
-	if u, _, err = s.since(before); err != nil {
-		return u, err
+	if err != nil {
+		return u, s.unfinished(err, came(a, s.w.people)+" signed in, before any presence", u)
 	}
 	n := float64(s.w.people)
 	res.Figures["sign-in alone, s"+how] = a.Length.Seconds()
 	res.Figures["sign-in alone, CPU each, ms"+how] = milli(u.cpu) / n
-	res.Figures["sign-in alone, server busy, %"+how] = 100 * a.ServerBusy()
-	res.Figures["sign-in alone, loader busy, %"+how] = 100 * a.LoaderBusy()
+	res.busy("sign-in alone, ", &a.Span, how)
 	res.Figures["sign-in alone, KB each"+how] = float64(c.Loop.Received()-received) / 1024 / n
 	if s.hasSQL() {
 		res.Figures["sign-in alone, SQL each"+how] = u.sql / n
@@ -142,14 +160,11 @@ func (s *server) connect(g *rehearse.Gathering, how string, base consumed, res *
 		res.Figures["SQL of the feature "+feature+how] = count
 	}
 	res.Figures["MB received"+how] = float64(m.Bytes) / (1 << 20)
-	if err == nil && !m.Complete() {
-		err = fmt.Errorf("not complete in %v: %.1f %% seen; %s", s.b.patience, res.Figures["seen, %"+how], g.Missing())
-	}
-	if err != nil {
+	if err != nil || !m.Complete() {
 		if rss, err := rehearse.RSS(s.cmd.Process.Pid); err == nil {
-			res.Figures["RSS after, MB"] = float64(rss) / (1 << 20)
+			res.Figures["RSS online, MB"] = float64(rss) / (1 << 20)
 		}
-		return s.short(err)
+		return s.unfinished(err, fmt.Sprintf("%s, %s signed in", presences(m), came(m.Arrival, s.w.people)), u)
 	}
 	pairs := float64(m.Pairs)
 	res.Figures["complete, s"+how] = m.Length.Seconds()
@@ -157,10 +172,13 @@ func (s *server) connect(g *rehearse.Gathering, how string, base consumed, res *
 	res.Figures["CPU a presence, µs"+how] = micro(m.Server-base.cpu) / pairs
 	res.Figures["CPU in all, s"+how] = m.Server.Seconds()
 	res.Figures["presences sent for one"+how] = float64(m.Came) / pairs
-	if how == "" {
-		res.limit(&m.Span)
-	}
+	res.busy("", &m.Span, how)
 	return nil
+}
+
+// presences is how many of a meeting's have been seen.
+func presences(m *rehearse.Meeting) string {
+	return fmt.Sprintf("%.1f %% of %s presences", 100*float64(m.Seen)/float64(m.Pairs), thousands(m.Pairs))
 }
 
 // flap lets everybody change the show at once.
@@ -174,21 +192,17 @@ func (s *server) flap(g *rehearse.Gathering, res *result) error {
 	}
 	m, err := g.Change("away")
 	u, _, markErr := s.since(before)
-	if markErr != nil {
+	if m == nil || markErr != nil {
 		return errors.Join(err, markErr)
 	}
-	if err == nil && !m.Complete() {
-		err = fmt.Errorf("the flap is not complete in %v: %.1f %% seen; %s", s.b.patience, 100*float64(m.Seen)/float64(m.Pairs), g.Missing())
-	}
-	if err != nil {
-		return s.short(err)
+	if err != nil || !m.Complete() {
+		return s.unfinished(err, presences(m)+" of the flap", u)
 	}
 	pairs := float64(m.Pairs)
 	res.Figures["flap, s"] = m.Length.Seconds()
 	res.Figures["flap, CPU a presence, µs"] = micro(m.Server) / pairs
 	res.Figures["flap, bytes a presence"] = float64(m.Bytes) / pairs
-	res.Figures["flap, server busy, %"] = 100 * m.ServerBusy()
-	res.Figures["flap, loader busy, %"] = 100 * m.LoaderBusy()
+	res.busy("flap, ", &m.Span, "")
 	res.Figures["flap, presences sent for one"] = float64(m.Came) / pairs
 	if s.hasSQL() {
 		res.Figures["flap, SQL"] = u.sql
@@ -207,12 +221,18 @@ func (s *server) everybodyOut(c *rehearse.Crowd) error {
 // remembered is how long Bearhug remembers, at most, who has signed out.
 const remembered = 22 * time.Second
 
-// heapInto notes Bearhug's heap.
-func (s *server) heapInto(res *result, name string) error {
-	if s.ops == 0 {
+// memoryInto notes what is resident, and of Bearhug the heap in use after a
+// collection. The heap comes second: a collection is nobody else's.
+func (s *server) memoryInto(res *result, when string) error {
+	rss, err := rehearse.RSS(s.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	res.Figures["RSS "+when+", MB"] = float64(rss) / (1 << 20)
+	if s.ops == 0 || when == "online" {
 		return nil
 	}
 	heap, err := s.heap()
-	res.Figures[name] = heap / (1 << 20)
+	res.Figures["heap "+when+", MB"] = heap / (1 << 20)
 	return err
 }
