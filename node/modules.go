@@ -1,18 +1,20 @@
 package node
 
 import (
+	"github.com/bearhug/bearhug/caps"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/xep"
 )
 
 // chatModules is what this server can do, in the order in which a stanza meets
-// it. An extension is one file in package xep and one line here.
+// it. An extension is one file in package xep, or a package
+// of its own, and one line here.
 var chatModules = []func(*router.Host) router.Module{
 	xep.Blocking,
 	xep.Roster,
 	xep.Disco,
-	xep.Caps,
+	caps.New,
 	xep.Visible,
 	xep.Contact,
 	xep.Ping,

@@ -2,24 +2,8 @@ package xep
 
 import (
 	"github.com/bearhug/bearhug/archive"
-	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/stanza"
 )
-
-// CapsVer is the verification string of an answer.
-func CapsVer(i *router.Info) string { return capsVer(i) }
-
-// ReadCaps reads a client's answer and hashes it.
-func ReadCaps(query stanza.Element) (*router.Info, string, error) {
-	info, err := readCaps(query)
-	if err != nil {
-		return nil, "", err
-	}
-	return info, capsVer(info), nil
-}
-
-// CapsClientOf is what a client calls itself.
-func CapsClientOf(i *router.Info) (name, kind string) { return capsClientOf(i) }
 
 // A MAMQuery is what was read of a query.
 type MAMQuery struct {

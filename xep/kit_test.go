@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bearhug/bearhug/caps"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/presence"
@@ -33,7 +34,7 @@ const (
 // all is every module, as node/modules.go lists them.
 func all() []func(*router.Host) router.Module {
 	return []func(*router.Host) router.Module{
-		xep.Blocking, xep.Roster, xep.Disco, xep.Caps, xep.Contact, xep.Ping, xep.Version, xep.Time, xep.LastActivity,
+		xep.Blocking, xep.Roster, xep.Disco, caps.New, xep.Contact, xep.Ping, xep.Version, xep.Time, xep.LastActivity,
 		xep.Carbons, xep.MAM, xep.Prefs, xep.Offline, xep.VCard, xep.Private, xep.StreamLimits, xep.Register, xep.Search,
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bearhug/bearhug/caps"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/router"
-	"github.com/bearhug/bearhug/xep"
 )
 
 // scopedToo says of each request whether a session that is for one peer may
@@ -132,7 +132,7 @@ func TestCaps(t *testing.T) {
 			"http://jabber.org/protocol/disco#items", "http://jabber.org/protocol/muc",
 		},
 	}
-	if got := xep.CapsVer(info); got != "QgayPKawpkPSDYmwT/WM94uAlu0=" { // §5.2
+	if got := caps.Verification(info); got != "QgayPKawpkPSDYmwT/WM94uAlu0=" { // §5.2
 		t.Errorf("verification string %s", got)
 	}
 	h := newHouse(t)
@@ -146,7 +146,7 @@ func TestCaps(t *testing.T) {
 		return m[2], m[3]
 	}
 	node, before := ver()
-	if before != xep.CapsVer(h.router.Info(h.org)) {
+	if before != caps.Verification(h.router.Info(h.org)) {
 		t.Error("the hash is not that of the answer")
 	}
 	query := func(ver string) string {

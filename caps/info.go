@@ -1,4 +1,4 @@
-package xep
+package caps
 
 import (
 	"cmp"
@@ -15,16 +15,16 @@ import (
 // What a client's answer may hold at most. The largest clients in use tell
 // about 4 KiB.
 const (
-	maxCapsBytes      = 16 << 10 // of the answer's payload
-	maxCapsIdentities = 64
-	maxCapsForms      = 16
+	maxBytes      = 16 << 10 // of the answer's payload
+	maxIdentities = 64
+	maxForms      = 16
 )
 
-// capsHash is a verification string before Base64.
-type capsHash [sha1.Size]byte
+// digest is a verification string before Base64.
+type digest [sha1.Size]byte
 
-// capsHashOf hashes an answer as XEP-0115 §5.1 says; all is sorted by octets.
-func capsHashOf(info *router.Info) capsHash {
+// digestOf hashes an answer as XEP-0115 §5.1 says; all is sorted by octets.
+func digestOf(info *router.Info) digest {
 	var s strings.Builder
 	add := func(part string) {
 		s.WriteString(part)
@@ -52,31 +52,31 @@ func compareIdentities(a, b router.Identity) int {
 	return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Lang, b.Lang), cmp.Compare(a.Name, b.Name))
 }
 
-// errCaps means that an answer is ill-formed (XEP-0115 §5.4): it proves
+// errIllFormed means that an answer is ill-formed (XEP-0115 §5.4): it proves
 // nothing, whatever its hash.
-var errCaps = errors.New("ill-formed capabilities")
+var errIllFormed = errors.New("ill-formed capabilities")
 
-// readCaps reads the payload of an answer to disco#info. Besides what §5.4
+// readInfo reads the payload of an answer to disco#info. Besides what §5.4
 // names, it refuses what would let two answers have one hash: a '<' anywhere, a
 // '/' in front of a name, a field twice.
-func readCaps(query stanza.Element) (*router.Info, error) {
-	if !query.Is(nsDiscoInfo, "query") || len(query.Bytes()) > maxCapsBytes {
-		return nil, errCaps
+func readInfo(query stanza.Element) (*router.Info, error) {
+	if !query.Is(nsDiscoInfo, "query") || len(query.Bytes()) > maxBytes {
+		return nil, errIllFormed
 	}
 	info := new(router.Info)
 	for el := range query.Children() {
 		var err error
 		switch {
 		case el.Is(nsDiscoInfo, "identity"):
-			err = readCapsIdentity(info, el)
+			err = readIdentity(info, el)
 		case el.Is(nsDiscoInfo, "feature"):
 			f, _ := el.Attr("var")
 			if f == "" || strings.ContainsRune(f, '<') {
-				err = errCaps
+				err = errIllFormed
 			}
 			info.Features = append(info.Features, f)
 		case el.Is(nsDiscoForm, "x"):
-			err = readCapsForm(info, el)
+			err = readForm(info, el)
 		}
 		if err != nil {
 			return nil, err
@@ -85,12 +85,12 @@ func readCaps(query stanza.Element) (*router.Info, error) {
 	slices.Sort(info.Features)
 	all := len(info.Features)
 	if info.Features = slices.Compact(info.Features); len(info.Features) != all {
-		return nil, errCaps
+		return nil, errIllFormed
 	}
 	return info, nil
 }
 
-func readCapsIdentity(info *router.Info, el stanza.Element) error {
+func readIdentity(info *router.Info, el stanza.Element) error {
 	var id router.Identity
 	id.Category, _ = el.Attr("category")
 	id.Type, _ = el.Attr("type")
@@ -98,16 +98,16 @@ func readCapsIdentity(info *router.Info, el stanza.Element) error {
 	id.Lang, _ = el.Attr("xml:lang")
 	if id.Category == "" || id.Type == "" || strings.ContainsRune(id.Category+id.Type+id.Lang, '/') ||
 		strings.ContainsRune(id.Category+id.Type+id.Lang+id.Name, '<') ||
-		slices.Contains(info.Identities, id) || len(info.Identities) == maxCapsIdentities {
-		return errCaps
+		slices.Contains(info.Identities, id) || len(info.Identities) == maxIdentities {
+		return errIllFormed
 	}
 	info.Identities = append(info.Identities, id)
 	return nil
 }
 
-// readCapsForm reads a form of XEP-0128. One without a hidden FORM_TYPE does
+// readForm reads a form of XEP-0128. One without a hidden FORM_TYPE does
 // not count.
-func readCapsForm(info *router.Info, el stanza.Element) error {
+func readForm(info *router.Info, el stanza.Element) error {
 	var form router.Form
 	var types []string
 	hidden, ill, seen := false, false, map[string]struct{}{}
@@ -136,9 +136,9 @@ func readCapsForm(info *router.Info, el stanza.Element) error {
 		return nil
 	}
 	form.Type = types[0]
-	if ill || len(slices.Compact(types)) != 1 || len(info.Forms) == maxCapsForms ||
+	if ill || len(slices.Compact(types)) != 1 || len(info.Forms) == maxForms ||
 		slices.ContainsFunc(info.Forms, func(other router.Form) bool { return other.Type == form.Type }) {
-		return errCaps
+		return errIllFormed
 	}
 	info.Forms = append(info.Forms, form)
 	return nil
@@ -149,15 +149,15 @@ func compareClients(a, b router.ClientCount) int {
 	return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
 }
 
-// capsTypes are the types of clients in the registry of identities.
-var capsTypes = [...]string{"bot", "console", "game", "handheld", "pc", "phone", "sms", "tablet", "web"}
+// clientTypes are the types of clients in the registry of identities.
+var clientTypes = [...]string{"bot", "console", "game", "handheld", "pc", "phone", "sms", "tablet", "web"}
 
-// maxCapsName bounds, in characters, what a client calls itself in figures.
-const maxCapsName = 40
+// maxName bounds, in characters, what a client calls itself in figures.
+const maxName = 40
 
-// capsClientOf is what a client calls itself, without its version, and its
+// clientOf is what a client calls itself, without its version, and its
 // type: of its identity without a language, or the first.
-func capsClientOf(info *router.Info) (name, kind string) {
+func clientOf(info *router.Info) (name, kind string) {
 	var id *router.Identity
 	for i := range info.Identities {
 		if of := &info.Identities[i]; of.Category == "client" && (id == nil || id.Lang != "" && of.Lang == "") {
@@ -167,22 +167,22 @@ func capsClientOf(info *router.Info) (name, kind string) {
 	if id == nil {
 		return "unnamed", "other"
 	}
-	if kind = id.Type; !slices.Contains(capsTypes[:], kind) {
+	if kind = id.Type; !slices.Contains(clientTypes[:], kind) {
 		kind = "other"
 	}
 	words := strings.FieldsFunc(id.Name, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
-	if at := slices.IndexFunc(words, capsVersion); at > 0 {
+	if at := slices.IndexFunc(words, isVersion); at > 0 {
 		words = words[:at]
 	}
 	short := []rune(strings.Join(words, " "))
-	if name = strings.TrimSpace(string(short[:min(len(short), maxCapsName)])); name == "" {
+	if name = strings.TrimSpace(string(short[:min(len(short), maxName)])); name == "" {
 		name = "unnamed"
 	}
 	return name, kind
 }
 
-// capsVersion reports whether a word is a version: "0.11", "v2".
-func capsVersion(word string) bool {
+// isVersion reports whether a word is a version: "0.11", "v2".
+func isVersion(word string) bool {
 	digits := strings.TrimPrefix(strings.TrimPrefix(word, "("), "v")
 	return digits != "" && digits[0] >= '0' && digits[0] <= '9'
 }

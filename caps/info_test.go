@@ -1,4 +1,4 @@
-package xep_test
+package caps
 
 import (
 	"strings"
@@ -6,7 +6,6 @@ import (
 
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/stanza"
-	"github.com/bearhug/bearhug/xep"
 )
 
 // exodus and psi are the answers of XEP-0115 §5.2 and §5.3.
@@ -26,16 +25,20 @@ const (
 	psiVer    = "q07IKJEyjvHSyhy//CH0CxmKi8w="
 )
 
-func readCaps(inner string) (*router.Info, string, error) {
+func read(inner string) (*router.Info, string, error) {
 	el, err := stanza.ParseElement([]byte("<query xmlns='http://jabber.org/protocol/disco#info'>" + inner + "</query>"))
 	if err != nil {
 		return nil, "", err
 	}
-	return xep.ReadCaps(el)
+	info, err := readInfo(el)
+	if err != nil {
+		return nil, "", err
+	}
+	return info, Verification(info), nil
 }
 
-// TestCapsHash: the examples of XEP-0115, and what of an answer does not count.
-func TestCapsHash(t *testing.T) {
+// TestHash: the examples of XEP-0115, and what of an answer does not count.
+func TestHash(t *testing.T) {
 	other := strings.NewReplacer("urn:xmpp:dataforms:softwareinfo", "urn:a").Replace(psiForm)
 	for _, c := range []struct{ name, inner, ver string }{
 		{"§5.2", exodus, exodusVer},
@@ -47,7 +50,7 @@ func TestCapsHash(t *testing.T) {
 		{"a form whose FORM_TYPE is not hidden", exodus + strings.Replace(psiForm, " type='hidden'", "", 1), exodusVer},
 		{"FORM_TYPE twice the same", strings.Replace(psi, "</value>", "</value><value>urn:xmpp:dataforms:softwareinfo</value>", 1), psiVer},
 	} {
-		info, ver, err := readCaps(c.inner)
+		info, ver, err := read(c.inner)
 		if err != nil || ver != c.ver {
 			t.Errorf("%s: %s %v", c.name, ver, err)
 		} else if !info.Has("http://jabber.org/protocol/muc") || info.Has("urn:x") {
@@ -55,20 +58,20 @@ func TestCapsHash(t *testing.T) {
 		}
 	}
 	// Forms by FORM_TYPE, whatever their order.
-	_, one, err := readCaps(exodus + psiForm + other)
-	_, two, err2 := readCaps(exodus + other + psiForm)
+	_, one, err := read(exodus + psiForm + other)
+	_, two, err2 := read(exodus + other + psiForm)
 	if err != nil || err2 != nil || one != two || one == exodusVer {
 		t.Errorf("%s %v, %s %v", one, err, two, err2)
 	}
 	// Identities by category first, then by type: "a/z" comes before "a-b/c".
 	ids := &router.Info{Identities: []router.Identity{{Category: "a-b", Type: "c"}, {Category: "a", Type: "z"}}}
-	if got := xep.CapsVer(ids); got != "Dm0ZTlYoIGCynjItyKxXv1wxR0g=" { // of a/z//<a-b/c//<
+	if got := Verification(ids); got != "Dm0ZTlYoIGCynjItyKxXv1wxR0g=" { // of a/z//<a-b/c//<
 		t.Errorf("identities: %s", got)
 	}
 }
 
-// TestCapsRefused: an ill-formed answer proves nothing (§5.4).
-func TestCapsRefused(t *testing.T) {
+// TestRefused: an ill-formed answer proves nothing (§5.4).
+func TestRefused(t *testing.T) {
 	for name, inner := range map[string]string{
 		"identity twice":     exodus + "<identity category='client' name='Exodus 0.9.1' type='pc'/>",
 		"feature twice":      exodus + "<feature var='http://jabber.org/protocol/muc'/>",
@@ -85,19 +88,19 @@ func TestCapsRefused(t *testing.T) {
 		"too long":           "<feature var='" + strings.Repeat("a", 17<<10) + "'/>",
 		"too many identites": strings.Repeat("<identity category='a' type='b'/>", 65),
 	} {
-		if info, _, err := readCaps(inner); err == nil {
+		if info, _, err := read(inner); err == nil {
 			t.Errorf("%s: %+v", name, info)
 		}
 	}
 	if el, err := stanza.ParseElement([]byte("<query xmlns='jabber:iq:version'/>")); err != nil {
 		t.Error(err)
-	} else if _, _, err := xep.ReadCaps(el); err == nil {
+	} else if _, err := readInfo(el); err == nil {
 		t.Error("another payload")
 	}
 }
 
-// TestCapsClientOf: what figures call a client is short and without version.
-func TestCapsClientOf(t *testing.T) {
+// TestClientOf: what figures call a client is short and without version.
+func TestClientOf(t *testing.T) {
 	long := strings.Repeat("ä", 60)
 	for _, c := range []struct {
 		ids        []router.Identity
@@ -112,7 +115,7 @@ func TestCapsClientOf(t *testing.T) {
 		{[]router.Identity{{Category: "client", Type: "web", Name: "3000"}}, "3000", "web"},
 		{nil, "unnamed", "other"},
 	} {
-		if name, kind := xep.CapsClientOf(&router.Info{Identities: c.ids}); name != c.name || kind != c.kind {
+		if name, kind := clientOf(&router.Info{Identities: c.ids}); name != c.name || kind != c.kind {
 			t.Errorf("%+v: %q %q", c.ids, name, kind)
 		}
 	}
@@ -126,7 +129,7 @@ func FuzzCaps(f *testing.F) {
 	f.Add(psi + psiForm)
 	f.Add("<feature var='&#x3c;'/><identity category='/' type='&amp;'/>")
 	f.Fuzz(func(t *testing.T, inner string) {
-		info, ver, err := readCaps(inner)
+		info, ver, err := read(inner)
 		if err != nil {
 			return
 		}
@@ -153,10 +156,10 @@ func FuzzCaps(f *testing.F) {
 		if len(x.Bytes()) > 15<<10 {
 			return
 		}
-		if _, again, err := readCaps(string(x.Bytes())); err != nil || again != ver {
+		if _, again, err := read(string(x.Bytes())); err != nil || again != ver {
 			t.Errorf("%q: %s, again %s %v\n%s", inner, ver, again, err, x.Bytes())
 		}
-		if name, kind := xep.CapsClientOf(info); name == "" || len([]rune(name)) > 40 || kind == "" {
+		if name, kind := clientOf(info); name == "" || len([]rune(name)) > 40 || kind == "" {
 			t.Errorf("%q %q", name, kind)
 		}
 	})

@@ -1,4 +1,4 @@
-package xep
+package caps
 
 import (
 	"crypto/sha1"
@@ -14,31 +14,31 @@ import (
 	"github.com/bearhug/bearhug/stanza"
 )
 
-// A capsPlay drives a book of clients by a clock of its own.
-type capsPlay struct {
+// A play drives a book of clients by a clock of its own.
+type play struct {
 	t   *testing.T
-	b   *capsClients
+	b   *book
 	now time.Time
 	n   int
 }
 
-func newCapsPlay(t *testing.T) *capsPlay {
-	return &capsPlay{t: t, b: newCapsClients(), now: time.Unix(1e9, 0)}
+func newPlay(t *testing.T) *play {
+	return &play{t: t, b: newBook(), now: time.Unix(1e9, 0)}
 }
 
-func (p *capsPlay) session() *session.Session {
+func (p *play) session() *session.Session {
 	p.n++
 	return session.New(&session.Host{}, nil, jid.MustParse(fmt.Sprintf("p%d@hug.example/x", p.n)))
 }
 
 // abilities are an answer with one feature, and its hash.
-func (p *capsPlay) abilities(feature string) (payload, ver string) {
+func (p *play) abilities(feature string) (payload, ver string) {
 	sum := sha1.Sum([]byte("client/pc//Bear<" + feature + "<"))
 	return "<query xmlns='" + nsDiscoInfo + "'><identity category='client' type='pc' name='Bear'/><feature var='" + feature + "'/></query>",
 		base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func (p *capsPlay) heard(s *session.Session, ver string) []*capsQuestion {
+func (p *play) heard(s *session.Session, ver string) []*question {
 	p.t.Helper()
 	el, err := stanza.ParseElement([]byte("<c xmlns='" + nsCaps + "' hash='sha-1' node='urn:n' ver='" + ver + "'/>"))
 	if err != nil {
@@ -48,7 +48,7 @@ func (p *capsPlay) heard(s *session.Session, ver string) []*capsQuestion {
 }
 
 // one asserts that exactly one session is asked.
-func (p *capsPlay) one(ask []*capsQuestion, s *session.Session) *capsQuestion {
+func (p *play) one(ask []*question, s *session.Session) *question {
 	p.t.Helper()
 	if len(ask) != 1 || ask[0].session != s {
 		p.t.Fatalf("asked: %+v", ask)
@@ -56,14 +56,14 @@ func (p *capsPlay) one(ask []*capsQuestion, s *session.Session) *capsQuestion {
 	return ask[0]
 }
 
-func (p *capsPlay) none(ask []*capsQuestion) {
+func (p *play) none(ask []*question) {
 	p.t.Helper()
 	if len(ask) != 0 {
 		p.t.Fatalf("%s is asked", ask[0].session.JID)
 	}
 }
 
-func (p *capsPlay) answer(s *session.Session, id, payload string) (ask []*capsQuestion, mine bool) {
+func (p *play) answer(s *session.Session, id, payload string) (ask []*question, mine bool) {
 	p.t.Helper()
 	st, err := stanza.Parse([]byte("<iq xmlns='jabber:client' type='result' id='" + id + "'>" + payload + "</iq>"))
 	if err != nil {
@@ -72,10 +72,10 @@ func (p *capsPlay) answer(s *session.Session, id, payload string) (ask []*capsQu
 	return p.b.answered(s, st, p.now)
 }
 
-// TestCapsAskedOnce: of many who name a hash one is asked, all profit, and an
+// TestAskedOnce: of many who name a hash one is asked, all profit, and an
 // answer counts only from who was asked.
-func TestCapsAskedOnce(t *testing.T) {
-	p := newCapsPlay(t)
+func TestAskedOnce(t *testing.T) {
+	p := newPlay(t)
 	payload, ver := p.abilities("urn:a")
 	first, others := p.session(), make([]*session.Session, 500)
 	q := p.one(p.heard(first, ver), first)
@@ -115,10 +115,10 @@ func TestCapsAskedOnce(t *testing.T) {
 	}
 }
 
-// TestCapsAskedAgain: a wrong answer, none in time and a client that goes away
+// TestAskedAgain: a wrong answer, none in time and a client that goes away
 // have another asked; failures are further and further apart.
-func TestCapsAskedAgain(t *testing.T) {
-	p := newCapsPlay(t)
+func TestAskedAgain(t *testing.T) {
+	p := newPlay(t)
 	payload, ver := p.abilities("urn:a")
 	wrong, _ := p.abilities("urn:b")
 	a, b, c := p.session(), p.session(), p.session()
@@ -133,7 +133,7 @@ func TestCapsAskedAgain(t *testing.T) {
 	if q3 := p.one(ask, c); !mine || q3.id == q2.id {
 		t.Error("a wrong answer")
 	}
-	p.now = p.now.Add(capsPatience - 1)
+	p.now = p.now.Add(patience - 1)
 	p.none(p.b.late(p.now))
 	p.now = p.now.Add(1)
 	p.none(p.b.late(p.now)) // the second failure: nobody for a minute
@@ -161,14 +161,14 @@ func TestCapsAskedAgain(t *testing.T) {
 	}
 }
 
-// TestCapsExpire: what was proven is asked again after a day of somebody who is
+// TestExpire: what was proven is asked again after a day of somebody who is
 // still there, and forgotten when nobody is.
-func TestCapsExpire(t *testing.T) {
-	p := newCapsPlay(t)
+func TestExpire(t *testing.T) {
+	p := newPlay(t)
 	payload, ver := p.abilities("urn:a")
 	_, rare := p.abilities("urn:b")
 	a, b := p.session(), p.session()
-	prove := func(ask []*capsQuestion, payload string) {
+	prove := func(ask []*question, payload string) {
 		t.Helper()
 		q := p.one(ask, ask[0].session)
 		p.answer(q.session, q.id, payload)
@@ -178,12 +178,12 @@ func TestCapsExpire(t *testing.T) {
 	p.b.forget(b, p.now)
 	gone := map[*session.Session]bool{}
 	over := func(s *session.Session) bool { return gone[s] }
-	p.now = p.now.Add(capsForgetAfter)
+	p.now = p.now.Add(forgetAfter)
 	p.none(p.b.sweep(over, p.now))
 	if len(p.b.hashes) != 1 {
 		t.Errorf("%d hashes", len(p.b.hashes))
 	}
-	p.now = p.now.Add(capsFresh)
+	p.now = p.now.Add(fresh)
 	ask := p.b.sweep(over, p.now)
 	p.one(ask, a)
 	if p.b.of(a) == nil {
@@ -193,22 +193,22 @@ func TestCapsExpire(t *testing.T) {
 	p.none(p.b.sweep(over, p.now))
 	gone[a] = true // its end was not told: the switch was off
 	p.none(p.b.sweep(over, p.now))
-	p.now = p.now.Add(capsFresh)
+	p.now = p.now.Add(fresh)
 	p.none(p.b.sweep(over, p.now))
 	if len(p.b.hashes) != 0 || len(p.b.sessions) != 0 || p.b.proven != 0 {
 		t.Errorf("left: %d %d %d", len(p.b.hashes), len(p.b.sessions), p.b.proven)
 	}
 }
 
-// TestCapsBounded: somebody who makes up hashes, with and without the answer to
+// TestBounded: somebody who makes up hashes, with and without the answer to
 // them, pushes out nothing that others have.
-func TestCapsBounded(t *testing.T) {
-	p := newCapsPlay(t)
+func TestBounded(t *testing.T) {
+	p := newPlay(t)
 	payload, ver := p.abilities("urn:a")
 	a, evil := p.session(), p.session()
 	q := p.one(p.heard(a, ver), a)
 	p.answer(a, q.id, payload)
-	for i := range 3 * maxCaps {
+	for i := range 3 * maxHashes {
 		p.now = p.now.Add(time.Second)
 		payload, ver := p.abilities(fmt.Sprint("urn:evil:", i))
 		for _, q := range p.heard(evil, ver) {
@@ -216,7 +216,7 @@ func TestCapsBounded(t *testing.T) {
 				p.answer(evil, q.id, payload)
 			}
 		}
-		if len(p.b.hashes)-p.b.proven > maxCaps || p.b.proven > maxCaps || len(p.b.asked) > maxCapsAsked || len(p.b.sessions) != 2 {
+		if len(p.b.hashes)-p.b.proven > maxHashes || p.b.proven > maxHashes || len(p.b.asked) > maxAsked || len(p.b.sessions) != 2 {
 			t.Fatalf("%d hashes, %d proven, %d asked", len(p.b.hashes), p.b.proven, len(p.b.asked))
 		}
 	}
@@ -225,16 +225,16 @@ func TestCapsBounded(t *testing.T) {
 	}
 }
 
-// TestCapsRandom: whatever happens in whatever order, the counts are right and
+// TestRandom: whatever happens in whatever order, the counts are right and
 // nothing is left over.
-func TestCapsRandom(t *testing.T) {
-	p := newCapsPlay(t)
+func TestRandom(t *testing.T) {
+	p := newPlay(t)
 	dice := rand.New(rand.NewPCG(1, 2))
 	var all []*session.Session
 	for range 20 {
 		all = append(all, p.session())
 	}
-	var open []*capsQuestion
+	var open []*question
 	for range 20000 {
 		s := all[dice.IntN(len(all))]
 		payload, ver := p.abilities(fmt.Sprint("urn:", dice.IntN(8)))
@@ -263,7 +263,7 @@ func TestCapsRandom(t *testing.T) {
 		case 7:
 			open = append(open, p.b.sweep(func(s *session.Session) bool { return dice.IntN(10) == 0 }, p.now)...)
 		}
-		proven, sessions, asked := 0, map[*capsClient]int{}, 0
+		proven, sessions, asked := 0, map[*ability]int{}, 0
 		for _, c := range p.b.sessions {
 			sessions[c]++
 		}

@@ -1,4 +1,4 @@
-package xep
+package caps
 
 import (
 	"crypto/rand"
@@ -15,20 +15,20 @@ import (
 
 // How clients are asked what they can do.
 const (
-	maxCaps         = 1000             // hashes proven, and as many that are not
-	maxCapsAsked    = 256              // questions under way
-	maxCapsWaiting  = 4                // sessions remembered for a question that fails
-	maxCapsFailed   = 5                // questions in a row, after which an old answer is given up
-	maxCapsNode     = 512              // bytes of a client's node
-	capsPatience    = 30 * time.Second // how long an answer is waited for
-	capsFresh       = 24 * time.Hour   // how long an answer is believed
-	capsSameAgain   = 10 * time.Minute // how long a client that failed is not asked again
-	capsForgetAfter = time.Hour        // how long a hash that was not proven is remembered when nobody has it
+	maxHashes   = 1000             // hashes proven, and as many that are not
+	maxAsked    = 256              // questions under way
+	maxWaiting  = 4                // sessions remembered for a question that fails
+	maxFailed   = 5                // questions in a row, after which an old answer is given up
+	maxNode     = 512              // bytes of a client's node
+	patience    = 30 * time.Second // how long an answer is waited for
+	fresh       = 24 * time.Hour   // how long an answer is believed
+	sameAgain   = 10 * time.Minute // how long a client that failed is not asked again
+	forgetAfter = time.Hour        // how long a hash that was not proven is remembered when nobody has it
 )
 
-// capsPause is how long nobody is asked for a hash after so many failures: the
+// pauseAfter is how long nobody is asked for a hash after so many failures: the
 // first may have been one client's alone.
-func capsPause(failed int) time.Duration {
+func pauseAfter(failed int) time.Duration {
 	switch failed {
 	case 0, 1:
 		return 0
@@ -42,20 +42,20 @@ func capsPause(failed int) time.Duration {
 	return 24 * time.Hour
 }
 
-// capsClients is what clients can do, by the hash in their presence: one of
+// book is what clients can do, by the hash in their presence: one of
 // those who name a hash is asked, once (XEP-0115 §5.4). It sends nothing itself;
 // its functions return the questions that are due.
-type capsClients struct {
-	mu       sync.Mutex // guards what follows, also in its capsClients and capsQuestions
-	hashes   map[capsHash]*capsClient
+type book struct {
+	mu       sync.Mutex // guards what follows, also in its book and capsQuestions
+	hashes   map[digest]*ability
 	proven   int // of them
-	sessions map[*session.Session]*capsClient
-	asked    map[string]*capsQuestion // by id
+	sessions map[*session.Session]*ability
+	asked    map[string]*question // by id
 }
 
-// A capsClient is one hash.
-type capsClient struct {
-	hash       capsHash
+// A ability is one hash.
+type ability struct {
+	hash       digest
 	node       string       // as named last
 	info       *router.Info // nil: not proven
 	name, kind string       // of proven ones
@@ -64,7 +64,7 @@ type capsClient struct {
 	sessions   int          // that name it now
 	evicted    bool         // sessions alone still point here
 
-	question *capsQuestion      // under way
+	question *question          // under way
 	waiting  []*session.Session // asked when that fails
 	failed   int                // questions in a row
 	next     time.Time          // nobody is asked before
@@ -72,23 +72,23 @@ type capsClient struct {
 	lastAt   time.Time
 }
 
-// A capsQuestion is one disco#info that was sent to a client.
-type capsQuestion struct {
+// A question is one disco#info that was sent to a client.
+type question struct {
 	id, node string
 	session  *session.Session
-	client   *capsClient
+	client   *ability
 	until    time.Time
 }
 
-func newCapsClients() *capsClients {
-	return &capsClients{
-		hashes: make(map[capsHash]*capsClient), sessions: make(map[*session.Session]*capsClient),
-		asked: make(map[string]*capsQuestion),
+func newBook() *book {
+	return &book{
+		hashes: make(map[digest]*ability), sessions: make(map[*session.Session]*ability),
+		asked: make(map[string]*question),
 	}
 }
 
 // of is what the client of a session can do; nil while it is not known.
-func (b *capsClients) of(s *session.Session) *router.Info {
+func (b *book) of(s *session.Session) *router.Info {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c := b.sessions[s]; c != nil {
@@ -98,7 +98,7 @@ func (b *capsClients) of(s *session.Session) *router.Info {
 }
 
 // count counts sessions by client.
-func (b *capsClients) count() []router.ClientCount {
+func (b *book) count() []router.ClientCount {
 	b.mu.Lock()
 	at := map[[2]string]int{}
 	for _, c := range b.hashes {
@@ -117,11 +117,11 @@ func (b *capsClients) count() []router.ClientCount {
 
 // heard notes what the <c/> of an available presence names; c may be none,
 // which changes nothing: clients may leave it out (§8.4).
-func (b *capsClients) heard(s *session.Session, c stanza.Element, now time.Time) []*capsQuestion {
+func (b *book) heard(s *session.Session, c stanza.Element, now time.Time) []*question {
 	if !c.Exists() {
 		return nil
 	}
-	hash, ok := capsNamed(c)
+	hash, ok := named(c)
 	if !ok {
 		return b.forget(s, now)
 	}
@@ -129,7 +129,7 @@ func (b *capsClients) heard(s *session.Session, c stanza.Element, now time.Time)
 	defer b.mu.Unlock()
 	client := b.hashes[hash]
 	if client == nil {
-		client = &capsClient{hash: hash}
+		client = &ability{hash: hash}
 		b.add(client)
 	}
 	client.used = now
@@ -137,7 +137,7 @@ func (b *capsClients) heard(s *session.Session, c stanza.Element, now time.Time)
 	if !client.wants(now) && client.question == nil {
 		return ask
 	}
-	if node, ok := c.Attr("node"); ok && len(node) <= maxCapsNode {
+	if node, ok := c.Attr("node"); ok && len(node) <= maxNode {
 		client.node = node
 		client.wait(s)
 		ask = append(ask, b.ask(client, now)...)
@@ -145,9 +145,9 @@ func (b *capsClients) heard(s *session.Session, c stanza.Element, now time.Time)
 	return ask
 }
 
-// capsNamed is the hash that an element names; ok is false for other functions
+// named is the hash that an element names; ok is false for other functions
 // than SHA-1, the old format without any, and what is no hash.
-func capsNamed(c stanza.Element) (hash capsHash, ok bool) {
+func named(c stanza.Element) (hash digest, ok bool) {
 	if how, _ := c.AttrRaw("hash"); string(how) != "sha-1" {
 		return hash, false
 	}
@@ -157,12 +157,12 @@ func capsNamed(c stanza.Element) (hash capsHash, ok bool) {
 	}
 	var room [len(hash) + 2]byte
 	n, err := base64.StdEncoding.Strict().Decode(room[:], ver)
-	return capsHash(room[:len(hash)]), err == nil && n == len(hash)
+	return digest(room[:len(hash)]), err == nil && n == len(hash)
 }
 
 // add makes room for a hash that nobody has named before; mu is held.
-func (b *capsClients) add(c *capsClient) {
-	if len(b.hashes)-b.proven >= maxCaps {
+func (b *book) add(c *ability) {
+	if len(b.hashes)-b.proven >= maxHashes {
 		b.evict(false)
 	}
 	b.hashes[c.hash] = c
@@ -170,8 +170,8 @@ func (b *capsClients) add(c *capsClient) {
 
 // evict gives up one hash of those that are proven or of those that are not:
 // one that nobody has before others, then the one that was named least lately.
-func (b *capsClients) evict(proven bool) {
-	var worst *capsClient
+func (b *book) evict(proven bool) {
+	var worst *ability
 	for _, c := range b.hashes {
 		if (c.info != nil) != proven {
 			continue
@@ -187,7 +187,7 @@ func (b *capsClients) evict(proven bool) {
 }
 
 // remove forgets a hash; mu is held.
-func (b *capsClients) remove(c *capsClient) {
+func (b *book) remove(c *ability) {
 	delete(b.hashes, c.hash)
 	if c.info != nil {
 		b.proven--
@@ -199,7 +199,7 @@ func (b *capsClients) remove(c *capsClient) {
 }
 
 // move notes which hash a session names now, nil for none; mu is held.
-func (b *capsClients) move(s *session.Session, to *capsClient, now time.Time) (ask []*capsQuestion) {
+func (b *book) move(s *session.Session, to *ability, now time.Time) (ask []*question) {
 	from := b.sessions[s]
 	if from == to {
 		return nil
@@ -221,53 +221,53 @@ func (b *capsClients) move(s *session.Session, to *capsClient, now time.Time) (a
 }
 
 // forget is told that a session has no client any more that could be asked.
-func (b *capsClients) forget(s *session.Session, now time.Time) []*capsQuestion {
+func (b *book) forget(s *session.Session, now time.Time) []*question {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.move(s, nil, now)
 }
 
 // wants reports whether somebody is to be asked for the hash.
-func (c *capsClient) wants(now time.Time) bool {
-	return c.question == nil && !c.evicted && (c.info == nil || now.Sub(c.since) >= capsFresh) && !now.Before(c.next)
+func (c *ability) wants(now time.Time) bool {
+	return c.question == nil && !c.evicted && (c.info == nil || now.Sub(c.since) >= fresh) && !now.Before(c.next)
 }
 
 // wait remembers a session that may be asked.
-func (c *capsClient) wait(s *session.Session) {
-	if len(c.waiting) < maxCapsWaiting && !slices.Contains(c.waiting, s) {
+func (c *ability) wait(s *session.Session) {
+	if len(c.waiting) < maxWaiting && !slices.Contains(c.waiting, s) {
 		c.waiting = append(c.waiting, s)
 	}
 }
 
 // ask makes the question for a hash, of the first session that waits and did
 // not fail just now; mu is held.
-func (b *capsClients) ask(c *capsClient, now time.Time) []*capsQuestion {
-	if !c.wants(now) || len(b.asked) >= maxCapsAsked {
+func (b *book) ask(c *ability, now time.Time) []*question {
+	if !c.wants(now) || len(b.asked) >= maxAsked {
 		return nil
 	}
 	at := slices.IndexFunc(c.waiting, func(s *session.Session) bool {
-		return s.JID != c.last || now.Sub(c.lastAt) >= capsSameAgain
+		return s.JID != c.last || now.Sub(c.lastAt) >= sameAgain
 	})
 	if at < 0 {
 		return nil
 	}
-	q := &capsQuestion{
+	q := &question{
 		id: "caps-" + rand.Text(), node: c.node + "#" + base64.StdEncoding.EncodeToString(c.hash[:]),
-		session: c.waiting[at], client: c, until: now.Add(capsPatience),
+		session: c.waiting[at], client: c, until: now.Add(patience),
 	}
 	c.waiting = slices.Delete(c.waiting, at, at+1)
 	c.question, b.asked[q.id] = q, q
-	return []*capsQuestion{q}
+	return []*question{q}
 }
 
 // closed takes a question out; mu is held.
-func (b *capsClients) closed(q *capsQuestion) {
+func (b *book) closed(q *question) {
 	delete(b.asked, q.id)
 	q.client.question = nil
 }
 
 // answered takes the answer of a session; mine is false when nobody asked it.
-func (b *capsClients) answered(s *session.Session, iq *stanza.Stanza, now time.Time) (ask []*capsQuestion, mine bool) {
+func (b *book) answered(s *session.Session, iq *stanza.Stanza, now time.Time) (ask []*question, mine bool) {
 	b.mu.Lock()
 	q := b.asked[string(iq.ID())]
 	b.mu.Unlock()
@@ -276,7 +276,7 @@ func (b *capsClients) answered(s *session.Session, iq *stanza.Stanza, now time.T
 	}
 	var info *router.Info
 	if payload, ok := iq.First(); ok && iq.Type == stanza.Result {
-		if told, err := readCaps(payload); err == nil && capsHashOf(told) == q.client.hash {
+		if told, err := readInfo(payload); err == nil && digestOf(told) == q.client.hash {
 			info = told
 		}
 	}
@@ -294,28 +294,28 @@ func (b *capsClients) answered(s *session.Session, iq *stanza.Stanza, now time.T
 }
 
 // prove believes an answer; mu is held.
-func (b *capsClients) prove(c *capsClient, info *router.Info, now time.Time) {
+func (b *book) prove(c *ability, info *router.Info, now time.Time) {
 	if c.info == nil {
-		if b.proven >= maxCaps {
+		if b.proven >= maxHashes {
 			b.evict(true)
 		}
 		b.proven++
 	}
 	c.info, c.since = info, now
-	c.name, c.kind = capsClientOf(info)
+	c.name, c.kind = clientOf(info)
 	c.waiting, c.failed, c.last = nil, 0, jid.JID{}
 }
 
 // failed notes a wrong answer, or none; mu is held.
-func (b *capsClients) failed(q *capsQuestion, now time.Time) []*capsQuestion {
+func (b *book) failed(q *question, now time.Time) []*question {
 	c := q.client
 	b.closed(q)
 	c.failed++
 	c.last, c.lastAt = q.session.JID, now
-	c.next = now.Add(capsPause(c.failed))
-	if c.failed >= maxCapsFailed && c.info != nil { // it was proven a day ago and more; nobody says so any more
+	c.next = now.Add(pauseAfter(c.failed))
+	if c.failed >= maxFailed && c.info != nil { // it was proven a day ago and more; nobody says so any more
 		c.info = nil
-		if b.proven--; len(b.hashes)-b.proven > maxCaps {
+		if b.proven--; len(b.hashes)-b.proven > maxHashes {
 			b.evict(false)
 		}
 	}
@@ -323,7 +323,7 @@ func (b *capsClients) failed(q *capsQuestion, now time.Time) []*capsQuestion {
 }
 
 // late gives up the questions that were not answered in time.
-func (b *capsClients) late(now time.Time) (ask []*capsQuestion) {
+func (b *book) late(now time.Time) (ask []*question) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, q := range b.asked {
@@ -334,28 +334,28 @@ func (b *capsClients) late(now time.Time) (ask []*capsQuestion) {
 	return ask
 }
 
-// A capsHolder is a session and what it names.
-type capsHolder struct {
+// A holder is a session and what it names.
+type holder struct {
 	session *session.Session
-	client  *capsClient
+	client  *ability
 }
 
 // holders are all sessions that name a hash.
-func (b *capsClients) holders() []capsHolder {
+func (b *book) holders() []holder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := make([]capsHolder, 0, len(b.sessions))
+	list := make([]holder, 0, len(b.sessions))
 	for s, c := range b.sessions {
-		list = append(list, capsHolder{s, c})
+		list = append(list, holder{s, c})
 	}
 	return list
 }
 
 // sweep forgets sessions that gone tells to be over, and hashes that nobody has
 // named for long; of what is due to be asked again it asks somebody.
-func (b *capsClients) sweep(gone func(*session.Session) bool, now time.Time) (ask []*capsQuestion) {
+func (b *book) sweep(gone func(*session.Session) bool, now time.Time) (ask []*question) {
 	list := b.holders()
-	list = slices.DeleteFunc(list, func(h capsHolder) bool {
+	list = slices.DeleteFunc(list, func(h holder) bool {
 		if !gone(h.session) {
 			return false
 		}
@@ -365,9 +365,9 @@ func (b *capsClients) sweep(gone func(*session.Session) bool, now time.Time) (as
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.hashes {
-		keep := capsForgetAfter
+		keep := forgetAfter
 		if c.info != nil {
-			keep = capsFresh
+			keep = fresh
 		}
 		if c.sessions == 0 && now.Sub(c.used) >= keep && !now.Before(c.next) {
 			b.remove(c)

@@ -1,4 +1,10 @@
-package xep
+// Package caps is XEP-0115 in both directions: the server tells by a hash what
+// it can do, and of the hashes that clients name in their presence it asks one
+// client, once, what they stand for.
+//
+// The book of clients is kept by hash, proven, bounded and for a day; nothing
+// of it is stored. Its lock is a leaf: who holds it sends nothing.
+package caps
 
 import (
 	"context"
@@ -15,37 +21,39 @@ import (
 )
 
 const (
-	nsCaps   = "http://jabber.org/protocol/caps"
-	capsNode = "https://github.com/bearhug/bearhug"
+	nsDiscoInfo = "http://jabber.org/protocol/disco#info"
+	nsDiscoForm = "jabber:x:data"
+	nsCaps      = "http://jabber.org/protocol/caps"
+	serverNode  = "https://github.com/bearhug/bearhug"
 )
 
 // How often it is looked whether answers are late, and whether hashes are old.
 const (
-	capsLate  = 5 * time.Second
-	capsSweep = time.Minute
+	lateEvery  = 5 * time.Second
+	sweepEvery = time.Minute
 )
 
-// capsBook keeps the verification string of each organisation as long as its
+// module keeps the verification string of each organisation as long as its
 // disco answer stays the same, and what clients can do.
-type capsBook struct {
+type module struct {
 	host    *router.Host
-	clients *capsClients
+	clients *book
 
 	mu    sync.Mutex
-	known map[feature.Org]capsEntry
+	known map[feature.Org]entry
 }
 
-type capsEntry struct {
+type entry struct {
 	info *router.Info
 	ver  string
 }
 
-// Caps puts the hash of what the server can do on its stream features (XEP-0115
+// New makes the module. It puts the hash of what the server can do on its stream features (XEP-0115
 // §6.3), so that clients ask again only when it has changed. Of the hashes that
 // clients name in their presence it asks one client, once, what it stands for.
-func Caps(h *router.Host) router.Module {
-	clients := newCapsClients()
-	b := &capsBook{host: h, clients: clients, known: make(map[feature.Org]capsEntry)}
+func New(h *router.Host) router.Module {
+	clients := newBook()
+	b := &module{host: h, clients: clients, known: make(map[feature.Org]entry)}
 	h.Clients = router.Clients{Of: clients.of, Count: clients.count}
 	return router.Module{
 		Name: "caps",
@@ -54,11 +62,11 @@ func Caps(h *router.Host) router.Module {
 		Disco: []string{nsCaps, nsCaps + "#optimize"},
 		Features: func(x *stanza.XML, org feature.Org, signedIn bool) {
 			if signedIn {
-				x.Empty("c", "xmlns", nsCaps, "hash", "sha-1", "node", capsNode, "ver", b.ver(org))
+				x.Empty("c", "xmlns", nsCaps, "hash", "sha-1", "node", serverNode, "ver", b.ver(org))
 			}
 		},
 		Node: func(org feature.Org, node string) *router.Info {
-			if ver, ok := strings.CutPrefix(node, capsNode+"#"); !ok || ver != b.ver(org) {
+			if ver, ok := strings.CutPrefix(node, serverNode+"#"); !ok || ver != b.ver(org) {
 				return nil
 			}
 			return h.Router.Info(org)
@@ -70,27 +78,27 @@ func Caps(h *router.Host) router.Module {
 	}
 }
 
-func (b *capsBook) ver(org feature.Org) string {
+func (b *module) ver(org feature.Org) string {
 	info := b.host.Router.Info(org)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.known[org]; e.info == info {
 		return e.ver
 	}
-	e := capsEntry{info, capsVer(info)}
+	e := entry{info, Verification(info)}
 	b.known[org] = e
 	return e.ver
 }
 
-// capsVer is the verification string of XEP-0115 §5.1.
-func capsVer(info *router.Info) string {
-	sum := capsHashOf(info)
+// Verification is the verification string of XEP-0115 §5.1.
+func Verification(info *router.Info) string {
+	sum := digestOf(info)
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // heard sees presence to all and answers to the server. What a session that is
 // for one peer does is not looked at.
-func (b *capsBook) heard(c *router.Ctx, st *stanza.Stanza) router.Verdict {
+func (b *module) heard(c *router.Ctx, st *stanza.Stanza) router.Verdict {
 	if !c.Session.Scope.IsZero() {
 		return router.Pass
 	}
@@ -116,7 +124,7 @@ func (b *capsBook) heard(c *router.Ctx, st *stanza.Stanza) router.Verdict {
 
 // send asks clients. Who does not take the question has no stream any more, and
 // Unbound follows.
-func (b *capsBook) send(questions []*capsQuestion) {
+func (b *module) send(questions []*question) {
 	for _, q := range questions {
 		id, _ := b.host.Board.Lookup("caps")
 		server, err := jid.New("", q.session.JID.Domain(), "")
@@ -132,8 +140,8 @@ func (b *capsBook) send(questions []*capsQuestion) {
 }
 
 // run gives up answers that do not come and forgets what is old.
-func (b *capsBook) run(ctx context.Context) error {
-	tick := time.NewTicker(capsLate)
+func (b *module) run(ctx context.Context) error {
+	tick := time.NewTicker(lateEvery)
 	defer tick.Stop()
 	id, _ := b.host.Board.Lookup("caps")
 	gone := func(s *session.Session) bool { return s.Ended() || !b.host.Board.On(id, s.Org) }
@@ -145,7 +153,7 @@ func (b *capsBook) run(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			b.send(b.clients.late(now))
-			if now.Sub(swept) < capsSweep {
+			if now.Sub(swept) < sweepEvery {
 				continue
 			}
 			swept = now
