@@ -42,7 +42,7 @@ docs: ## docs/config.md, docs/xeps.md and docs/levers.md, from the code
 bench: build ## the figures of docs/benchmarks.md; 45 minutes, on a machine that does nothing else
 	$(GO) run ./tests/bench -bearhug $(BIN)
 
-peers: build ## the same work for ejabberd, Prosody and this server, into docs/benchmarks.md; hours, at rest
+peers: build ## the same work for ejabberd, Prosody and this server, into docs/benchmarks.md; an hour, at rest
 	@tests/tools peers
 	$(GO) build -trimpath -o bin/peers ./tests/peers
 	bin/peers -bearhug $(BIN) -docs docs/benchmarks.md
