@@ -48,6 +48,7 @@ type Account struct {
 	roster  *roster.Roster // open while a resource is bound and it was needed
 	entries []*entry       // its resources as they are shown
 	shown   int            // how many of them are
+	fewer   uint64         // the version when last some were shown no more, to all or to some
 	own     *audience      // its resources for its personal contacts
 	places  []*audience    // where its entries stand
 	cut     *roster.View   // its roster, when that is too small for all

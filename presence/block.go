@@ -1,10 +1,6 @@
 package presence
 
-import (
-	"slices"
-
-	"github.com/bearhug/bearhug/jid"
-)
+import "slices"
 
 // Block replaces the block list of an account (XEP-0191), nil for none. in is
 // called when it is in force and before anybody is told: it may send, nothing
@@ -93,6 +89,10 @@ func (b *board) mend(v *viewer, at *attachment, a *Account, due map[*viewer]stru
 			continue
 		}
 		due[v] = struct{}{}
+		if is {
+			e.account.fewer = b.version
+			v.remember(e.account.JID)
+		}
 		switch {
 		case is && (v.lowered || s.was(known)):
 			v.amend(e, false)
@@ -100,24 +100,4 @@ func (b *board) mend(v *viewer, at *attachment, a *Account, due map[*viewer]stru
 			v.amend(e, true)
 		}
 	}
-}
-
-// amend has a viewer told of one entry out of the order of versions: as it is,
-// or that it is gone.
-func (v *viewer) amend(e *entry, shown bool) {
-	for i := range v.amends {
-		if v.amends[i].jid == e.jid {
-			v.amends[i] = amendment{e.jid, e, shown}
-			return
-		}
-	}
-	v.amends = append(v.amends, amendment{e.jid, e, shown})
-}
-
-// An amendment is one entry of which a viewer is told besides what audiences
-// say.
-type amendment struct {
-	jid   jid.JID
-	entry *entry
-	shown bool
 }

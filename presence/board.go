@@ -49,8 +49,15 @@ type audience struct {
 	next    int    // length of log at which it is trimmed
 	floor   uint64 // what was gone up to here may be forgotten
 	viewers []*attachment
+	left    []departure // of a group: accounts, lately
 
 	pace // guarded by flusher.mu
+}
+
+// A departure is when an account left an audience.
+type departure struct {
+	account jid.JID
+	version uint64
 }
 
 // A slot is one line of an audience: the state of an entry since a version.
@@ -195,6 +202,7 @@ func (b *board) hide(e *entry, w *stanza.Wire) {
 	b.version++
 	a := e.account
 	a.shown--
+	a.fewer = b.version
 	e.wire, e.thin, e.session, e.changed = nil, nil, nil, time.Now()
 	e.coarse.Store(nil)
 	if a.shown == 0 {
@@ -245,6 +253,14 @@ func (b *board) put(aud *audience, e *entry, w *stanza.Wire, shown bool) {
 // after is the index of the first slot behind a version.
 func (aud *audience) after(version uint64) int {
 	return sort.Search(len(aud.log), func(i int) bool { return aud.log[i].version > version })
+}
+
+// depart notes that an account is in the audience no more.
+func (aud *audience) depart(account jid.JID, version uint64) {
+	if len(aud.left) >= maxPast { // half of them, so that it is not done each time
+		aud.left = append(aud.left[:0:0], aud.left[maxPast/2:]...)
+	}
+	aud.left = append(aud.left, departure{account, version})
 }
 
 // kept is how many slots of what is gone an audience keeps for slow readers,

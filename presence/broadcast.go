@@ -158,9 +158,10 @@ func (b *board) arrive(a *Account, r *Resource) {
 	own, first := b.own(a), a.shown == 0
 	if first {
 		a.places = append(a.places[:0:0], own)
+		a.fewer = b.version // what was shown before is not known any more
 		b.join(a)
 	}
-	v := &viewer{session: s, account: a, resource: r}
+	v := &viewer{session: s, account: a, resource: r, born: b.version}
 	r.viewer = v
 	b.viewers[v] = struct{}{}
 	var already map[*viewer]struct{} // who has stayed since it was there last

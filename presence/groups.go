@@ -125,6 +125,9 @@ func (d *Directory) regrouped(c roster.GroupChange) {
 	b.mu.Lock()
 	switch c.Kind {
 	case roster.MemberAdded, roster.MemberRemoved:
+		if aud := b.groups[c.Group]; aud != nil && c.Kind == roster.MemberRemoved {
+			aud.depart(c.Member, b.version)
+		}
 		if a := d.find(c.Member); a != nil {
 			b.regroup(a)
 		}
@@ -169,6 +172,7 @@ func (b *board) regroup(a *Account) {
 	}
 	for _, aud := range before {
 		if !a.stands(aud) {
+			aud.depart(a.JID, b.version)
 			b.reshow(a, aud, false)
 			b.unpin(aud)
 		}

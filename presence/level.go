@@ -32,16 +32,24 @@ func (b *board) levels(v *viewer) {
 		}
 		return
 	}
-	v.personal = Level(d.Level.Int(b.org))
+	rose := false
+	set := func(level *Level, now Level) {
+		rose = rose || now < *level
+		*level = now
+		v.lowered = v.lowered || now != Full
+	}
+	set(&v.personal, Level(d.Level.Int(b.org)))
 	_, uniform := d.Level.Uniform()
 	for _, at := range v.groups {
-		at.level = v.personal
+		now := v.personal
 		if !uniform {
-			at.level = Level(d.Level.Group(b.org, at.audience.group.ID()))
+			now = Level(d.Level.Group(b.org, at.audience.group.ID()))
 		}
-		v.lowered = v.lowered || at.level != Full
+		set(&at.level, now)
 	}
-	v.lowered = v.lowered || v.personal != Full
+	if rose {
+		v.risen()
+	}
 }
 
 // level is how much an attachment tells.

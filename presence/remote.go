@@ -184,6 +184,7 @@ func (b *board) vanish(e *entry, w *stanza.Wire) []*viewer {
 func (b *board) appear(a *Account) {
 	own := b.own(a)
 	a.places = append(a.places[:0:0], own)
+	a.fewer = b.version // as arrive
 	b.join(a)
 	for v := range b.watched[a.JID] {
 		if v.person(a) == nil {

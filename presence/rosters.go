@@ -28,9 +28,15 @@ func (a *Account) EditRoster(ctx context.Context, contact jid.JID, edit func(*ro
 	return change != nil, err
 }
 
+// edited is a change of a personal item, and the roster with it.
+type edited struct {
+	roster.Change
+	view *roster.View
+}
+
 // edit is EditRoster without the push; nil means that nothing changed. The
 // change has what groups add to the item. The caller holds a.edits.
-func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (*roster.Change, error) {
+func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.Item) bool) (*edited, error) {
 	ro, err := a.Roster(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open roster of %s: %w", a.JID, err)
@@ -47,9 +53,10 @@ func (a *Account) edit(ctx context.Context, contact jid.JID, edit func(*roster.I
 	}
 	a.version.Store(change.Version)
 	hidden := change.Removed && !before.Listed || before.LooksLike(&change.Item)
-	shown := ro.View(a.JID).Item(contact)
+	shown := &edited{view: ro.View(a.JID)}
+	shown.Change = shown.view.Item(contact)
 	shown.Version, shown.Hidden = change.Version, hidden
-	return &shown, nil
+	return shown, nil
 }
 
 // Knows reports whether the contact stands on the account's roster.
@@ -69,17 +76,27 @@ func (a *Account) Knows(ctx context.Context, contact jid.JID) (bool, error) {
 	return ok && it.Listed, nil
 }
 
-// push tells interested resources of a change, RFC 6121 §2.1.6.
-func (a *Account) push(c *roster.Change) {
+// push tells interested resources of a change, RFC 6121 §2.1.6, and of whom
+// groups show no more for it, or show now, where a roster has its bound.
+func (a *Account) push(c *edited) {
 	if c.Hidden {
 		return
 	}
+	moved := false
 	for _, r := range a.Resources() {
-		if r.Session.Interested.Load() {
-			version := r.follower.Told()
-			version.Personal = c.Version
-			a.pushTo(r.Session, c, version)
+		if !r.Session.Interested.Load() {
+			continue
 		}
+		before := r.follower.Told()
+		before.Personal = c.Version - 1
+		items := slices.DeleteFunc(r.follower.Rebound(c.view), func(other roster.Change) bool { return other.Item.JID == c.Item.JID })
+		moved = moved || len(items) > 0
+		after := r.follower.Told()
+		after.Personal = c.Version
+		a.pushAll(r, append(items, c.Change), before, after)
+	}
+	if moved {
+		a.directory.rebound(a)
 	}
 }
 
@@ -146,6 +163,7 @@ func (a *Account) showMissed(ctx context.Context, ro *roster.Roster, r *Resource
 	}
 	answer(nil)
 	a.pushAll(r, items, since, version)
+	a.directory.rebound(a)
 	return true, nil
 }
 
@@ -167,7 +185,7 @@ func (a *Account) FollowGroups(ctx context.Context, s *session.Session, most int
 	a.edits.Lock()
 	defer a.edits.Unlock()
 	r := a.find(s)
-	if r == nil || !s.Interested.Load() || !a.directory.rosters.Groups.Behind(a.JID, r.follower.Told()) {
+	if r == nil || !s.Interested.Load() || !r.follower.Behind(a.JID, a.directory.rosters, a.Org) {
 		return 0, false, nil
 	}
 	ro, err := a.Roster(ctx)

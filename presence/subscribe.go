@@ -174,6 +174,7 @@ func (d *Directory) unshare(a, to *Account) {
 			continue
 		}
 		b.unwatch(r.viewer, a.JID)
+		r.viewer.remember(a.JID)
 		if at := r.viewer.person(a); at != nil {
 			at.leaving = true
 			r.viewer.leaving++
@@ -220,9 +221,18 @@ func (d *Directory) Remove(ctx context.Context, a *Account, contact jid.JID) (bo
 
 // hide shows the resources of a contact as unavailable to a.
 func (d *Directory) hide(a *Account, contact jid.JID) {
-	if c := d.Find(contact); c != nil {
+	c := d.Find(contact)
+	if c != nil {
 		d.unshare(c, a)
 		c.Release()
+		return
+	}
+	a.board.mu.Lock()
+	defer a.board.mu.Unlock()
+	for _, r := range a.Resources() {
+		if r.viewer != nil {
+			r.viewer.remember(contact)
+		}
 	}
 }
 

@@ -24,14 +24,12 @@ type viewer struct {
 	round uint64     // how far the round under way goes; 0: none is. Guarded by turn
 	// retell are contacts to be told of as they are now; guarded by turn.
 	retell []jid.JID
-	// past are who was taken back: no contacts any more, but the client may have
-	// to be told once more. Guarded by turn.
-	past map[jid.JID]struct{}
 
 	lost atomic.Bool // some was lost on the way: all is to be told anew
 
 	// Guarded by board.mu.
 	over     bool
+	born     uint64        // the version at its begin
 	leaving  int           // attachments that are to go
 	own      *attachment   // of its own account
 	groups   []*attachment // in the order of roster.Groups.Seen
@@ -40,7 +38,12 @@ type viewer struct {
 	resource *Resource
 	// For the next flush; guarded by turn as well.
 	added  []jid.JID // rows that are new
-	amends []amendment
+	amends map[jid.JID]amendment
+	// later are amendments that wait until more is told.
+	later map[jid.JID]amendment
+	// past are who was taken back or parted: perhaps no contacts any more, but
+	// after a loss the client has to be told once more.
+	past map[jid.JID]struct{}
 
 	personal Level // of persons; guarded by turn, as attachment.level is
 	// lowered is set once a level was not full: one audience may have told of
@@ -123,8 +126,8 @@ func (b *board) tell(v *viewer, out *batch) (more bool) {
 		}
 	}
 	v.added = nil
-	if len(v.amends) > 0 && !b.tellAmended(v, out) {
-		return false
+	if len(v.amends) > 0 {
+		return b.tellAmended(v, out)
 	}
 	if len(v.retell) > 0 {
 		return b.tellAgain(v, out)
@@ -400,10 +403,16 @@ func (v *viewer) sees(a *Account) bool {
 // unavailable, but for those who are seen otherwise.
 func (b *board) takeBack(v *viewer, at *attachment, out *batch) {
 	log, known := at.audience.log, max(at.seen, at.told)
+	for _, d := range at.audience.left {
+		v.remember(d.account)
+	}
 	p := part{at: at, from: len(out.wires), reached: b.version}
 	for i := at.audience.after(at.done); i < len(log); i++ {
 		s := &log[i]
 		e := s.entry
+		if e != nil && !s.shown && e.account != v.account {
+			v.remember(e.account.JID) // the end that it was told of may be lost
+		}
 		if e == nil || !s.was(known) && !(v.lowered && (s.shown || s.version > at.born)) {
 			continue
 		}
@@ -419,21 +428,9 @@ func (b *board) takeBack(v *viewer, at *attachment, out *batch) {
 			w = b.unavailable(s.entry.jid)
 		}
 		out.add(w, s.version)
-		v.remember(s.entry.account.JID)
+		v.remember(e.account.JID)
 	}
 	out.parts = append(out.parts, p)
-}
-
-// maxPast bounds viewer.past.
-const maxPast = 1000
-
-func (v *viewer) remember(contact jid.JID) {
-	if v.past == nil {
-		v.past = make(map[jid.JID]struct{})
-	}
-	if len(v.past) < maxPast {
-		v.past[contact] = struct{}{}
-	}
 }
 
 // was reports whether one who was told up to a version saw the slot's entry as
@@ -478,122 +475,6 @@ func (b *board) sweep(v *viewer) {
 	}
 	v.groups = slices.DeleteFunc(v.groups, left)
 	v.persons = slices.DeleteFunc(v.persons, left)
-}
-
-// forgetAll begins anew: whoever is away is told to be, then everything else
-// once more.
-func (b *board) forgetAll(v *viewer) {
-	v.round, v.retell = 0, nil
-	v.own.restart(b.version)
-	v.each(func(at *attachment) { at.restart(b.version) })
-	b.contacts(v, func(contact jid.JID) {
-		if a := b.directory.find(contact); a == nil || !v.seesAny(a) {
-			v.retell = append(v.retell, contact)
-		}
-	})
-	for i := range v.own.audience.log { // its own resources are no contacts
-		if s := &v.own.audience.log[i]; s.entry != nil && !s.shown {
-			v.amend(s.entry, false)
-		}
-	}
-	for contact := range v.past {
-		v.retell = append(v.retell, contact)
-	}
-}
-
-// seesAny reports whether any resource of an account is shown to the viewer.
-func (v *viewer) seesAny(a *Account) bool {
-	return slices.ContainsFunc(a.entries, func(e *entry) bool { return e.wire != nil && v.maySee(e) })
-}
-
-// contacts calls f for everybody whose presence a viewer may be told of.
-func (b *board) contacts(v *viewer, f func(jid.JID)) {
-	if ro := v.account.roster; ro != nil {
-		items, _ := ro.Items()
-		for _, it := range items {
-			if it.Sub.Sees() {
-				f(it.JID)
-			}
-		}
-	}
-	b.groupContacts(v, f)
-}
-
-// tellAmended tells what blocks have changed; false: there is no room. Whom a
-// lower level keeps silent about waits for full, whose cursor is past them.
-func (b *board) tellAmended(v *viewer, out *batch) bool {
-	var later []amendment
-	for _, am := range v.amends {
-		switch {
-		case !am.shown:
-			out.add(b.unavailable(am.entry.jid), 0)
-		case am.entry.wire == nil || !v.maySee(am.entry) || !v.sees(am.entry.account):
-		case v.levelOf(am.entry.account) == Full:
-			out.add(am.entry.wire, 0)
-		default:
-			later = append(later, am)
-		}
-	}
-	if len(out.wires) > 0 && v.session.SendBatch(out.wires) < len(out.wires) {
-		return false // all of it again, later
-	}
-	v.amends = later
-	out.reset()
-	return true
-}
-
-func (at *attachment) restart(version uint64) {
-	if !at.leaving {
-		at.seen, at.told, at.bucket, at.born = 0, 0, 0, version
-	}
-}
-
-// tellAgain tells of some of the contacts that wait for it as they are now.
-func (b *board) tellAgain(v *viewer, out *batch) (more bool) {
-	n := min(len(v.retell), maxBatch/4)
-	ends := make([]int, n)
-	for i, contact := range v.retell[:n] {
-		b.tellOf(v, contact, out)
-		ends[i] = len(out.wires)
-	}
-	taken := 0
-	if len(out.wires) > 0 {
-		taken = v.session.SendBatch(out.wires)
-	}
-	done := 0
-	for done < n && ends[done] <= taken {
-		done++
-	}
-	if v.retell = v.retell[done:]; len(v.retell) == 0 {
-		v.retell = nil
-	}
-	return done == n
-}
-
-// tellOf tells of one contact as it is now.
-func (b *board) tellOf(v *viewer, contact jid.JID, out *batch) {
-	a := b.directory.find(contact)
-	if a == nil {
-		out.add(b.unavailable(contact), 0)
-		return
-	}
-	seen, n := a == v.account || v.sees(a), len(out.wires)
-	level := v.levelOf(a)
-	if _, ok := v.resource.rows[contact]; seen && (level == Off || level == Visible && !ok) {
-		return
-	}
-	for _, e := range a.entries {
-		switch {
-		case !seen || e.wire == nil || !v.maySee(e):
-		case level == Coarse:
-			out.add(b.coarse(e), 0)
-		default:
-			out.add(e.wire, 0)
-		}
-	}
-	if len(out.wires) == n && a != v.account {
-		out.add(b.unavailable(contact), 0)
-	}
 }
 
 // unavailable says in the server's words that somebody is gone.
