@@ -78,8 +78,9 @@ func (x *index) connect(l store.GroupLog, g, other *Group, tell teller) {
 		x.relate(g, other, l.Version, l.Care)
 		x.noteBoth(g, other, l.Version, l.Kind)
 		tell(Shown, g, other, jid.JID{})
-	case store.GroupLogFlagged: // no roster looks different
+	case store.GroupLogFlagged: // no item looks different, but others may fit
 		x.relate(g, other, l.Version, l.Care)
+		x.noteBoth(g, other, l.Version, l.Kind)
 		tell(Shown, g, other, jid.JID{})
 	case store.GroupLogHidden:
 		unrelate(g, other)
@@ -134,8 +135,9 @@ func (x *index) bury(g *Group, version uint64) {
 		}
 		x.memberships -= len(g.members)
 	} else {
-		g.members, g.whole = slices.Clone(g.current()), x.whole
+		g.members, g.whole = g.current(), x.whole // neither list is changed any more
 		x.graves = append(x.graves, g)
+		x.countMany(version, len(g.members)+len(g.whole))
 		x.open = slices.DeleteFunc(x.open, func(o *Group) bool { return o == g })
 		if len(x.open) == 0 {
 			x.whole = nil
@@ -212,4 +214,6 @@ func (x *index) deleted(l store.GroupLog, tell teller) {
 	}
 	// A number is not given again: readers may hold it.
 	delete(x.numbers, x.people[p].jid)
+	x.departed[x.people[p].jid] = l.Version
+	x.count(l.Version)
 }

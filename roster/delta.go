@@ -20,12 +20,15 @@ import (
 // the groups, and of who is online where a group needs that.
 type Version struct {
 	Personal, Groups, Online uint64
+	Bound                    uint64 // what the roster had room for, when it had too little; else 0
 }
 
-// String is how clients keep it: "personal-groups-online", with what is 0 left
-// out at the end.
+// String is how clients keep it: "personal-groups-online-bound", with what is 0
+// left out at the end.
 func (v Version) String() string {
 	switch {
+	case v.Bound != 0:
+		return fmt.Sprintf("%d-%d-%d-%d", v.Personal, v.Groups, v.Online, v.Bound)
 	case v.Online != 0:
 		return fmt.Sprintf("%d-%d-%d", v.Personal, v.Groups, v.Online)
 	case v.Groups != 0:
@@ -37,10 +40,10 @@ func (v Version) String() string {
 // ParseVersion reads what a client has kept; false when it is not ours.
 func ParseVersion(s string) (v Version, ok bool) {
 	parts := strings.Split(s, "-")
-	if len(parts) > 3 {
+	if len(parts) > 4 {
 		return Version{}, false
 	}
-	for i, to := range []*uint64{&v.Personal, &v.Groups, &v.Online}[:len(parts)] {
+	for i, to := range []*uint64{&v.Personal, &v.Groups, &v.Online, &v.Bound}[:len(parts)] {
 		n, err := strconv.ParseUint(parts[i], 10, 64)
 		if err != nil {
 			return Version{}, false
@@ -107,33 +110,39 @@ type Touched struct {
 // (any more): the whole roster may look different. own is the viewer's
 // personal roster, nil for none.
 func (gs *Groups) Delta(viewer jid.JID, since Version, own *Roster) (changed []Touched, full bool) {
-	gs.mu.RLock()
-	defer gs.mu.RUnlock()
-	return gs.delta(viewer, since, own)
+	changed, _, full = gs.missed(viewer, since, own)
+	return changed, full
 }
 
-func (gs *Groups) delta(viewer jid.JID, since Version, own *Roster) (changed []Touched, full bool) {
+// missed is Delta; stirred tells that something was done to the groups around
+// the viewer, so that others may fit.
+func (gs *Groups) missed(viewer jid.JID, since Version, own *Roster) (changed []Touched, stirred, full bool) {
+	gs.mu.RLock()
+	defer gs.mu.RUnlock()
 	x := gs.domains[viewer.Domain()]
 	if x == nil {
-		return nil, since.Groups != 0
+		return nil, false, since.Groups != 0
 	}
 	if since.Groups > x.version || since.Groups < x.floor {
-		return nil, true
+		return nil, true, true
 	}
 	v, ok := x.numbers[viewer]
-	if !ok {
-		return nil, since.Groups != x.version // it may have been in groups
+	if !ok { // it is in no group; whoever was in one since x was read has a number
+		return nil, false, since.Groups < max(x.loaded, x.departed[viewer])
 	}
 	d := delta{x: x, v: v, since: since.Groups, touched: make(map[person]bool)}
-	if since.Groups != x.version && d.stirred() {
+	if since.Groups < x.departed[viewer] { // another account of that name
+		return nil, true, true
+	}
+	if stirred = since.Groups != x.version && d.stirred(); stirred {
 		now, then := d.groups()
 		d.forward(now, then)
 		d.backward(now, then, own)
 	}
 	if !d.online(since.Online) {
-		return nil, true
+		return nil, true, true
 	}
-	return d.list(), false
+	return d.list(), stirred, false
 }
 
 type delta struct {
@@ -178,7 +187,7 @@ func (d *delta) news(log []entry) bool {
 // stirred reports whether anything has happened around v at all; mostly
 // nothing has.
 func (d *delta) stirred() bool {
-	if d.news(d.x.moves[d.v]) || len(d.x.graves) > 0 {
+	if d.news(d.x.moves[d.v]) || slices.ContainsFunc(d.x.graves, func(g *Group) bool { return g.gone > d.since }) {
 		return true
 	}
 	for _, g := range d.x.groupsOf(d.v, true) {

@@ -4,6 +4,9 @@ package roster
 // viewers.
 func (gs *Groups) ShareFrom(members int) { gs.parts.from = members }
 
+// Remember sets how many entries an organisation keeps for Delta.
+func (gs *Groups) Remember(entries int) { gs.kept = entries }
+
 // Shared is how many parts are kept, and their bytes.
 func (gs *Groups) Shared() (n, bytes int) {
 	gs.parts.mu.Lock()

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
@@ -56,7 +56,8 @@ type person uint32
 // are never changed under a reader: they are added to, or replaced.
 type Groups struct {
 	store *store.Store
-	epoch uint64 // what flips of who is online count from
+	epoch uint64 // what flips of who is online count from: chance, so that no version of another start fits
+	kept  int    // entries that an organisation keeps for Delta; past it the older half is forgotten
 
 	notify   sync.Mutex // callbacks come in order
 	watchers []func(GroupChange)
@@ -93,6 +94,8 @@ type index struct {
 	graves         []*Group // of those kinds, gone of late
 	crowd          crowd
 	moves          map[person][]entry // who joined and left of late
+	loaded         uint64             // the version that was read: who has no number was in no group since
+	departed       map[jid.JID]uint64 // accounts gone of late
 	history        []batch            // how many entries each version has made
 	entries        int
 }
@@ -173,7 +176,7 @@ type GroupChange struct {
 // NewGroups makes an index of no groups; Load reads them.
 func NewGroups(st *store.Store) *Groups {
 	return &Groups{
-		store: st, epoch: uint64(time.Now().UnixMilli()), online: make(map[string]map[jid.JID]struct{}),
+		store: st, epoch: rand.Uint64N(1<<62) + 1, kept: keptEntries, online: make(map[string]map[jid.JID]struct{}),
 		orgs: make(map[feature.Org]*index), domains: make(map[string]*index),
 		parts: parts{from: partFrom},
 	}
@@ -218,7 +221,7 @@ func (gs *Groups) newIndex(o store.Organisation) *index {
 	return &index{
 		groups: gs, org: o.ID, domain: o.Domain,
 		byID: make(map[uint64]*Group), byName: make(map[string]*Group),
-		numbers: make(map[jid.JID]person), moves: make(map[person][]entry),
+		numbers: make(map[jid.JID]person), moves: make(map[person][]entry), departed: make(map[jid.JID]uint64),
 	}
 }
 

@@ -2,6 +2,7 @@ package roster
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/bearhug/bearhug/jid"
@@ -12,8 +13,7 @@ import (
 // in the store (edit.go), and apply changes the index by them. Other processes
 // read the same log.
 
-// keptEntries is how many entries an organisation keeps for Delta; past it the
-// older half is forgotten.
+// keptEntries is Groups.kept, but in tests.
 const keptEntries = 1 << 18
 
 // load reads all rows. Nobody else has the index yet.
@@ -49,7 +49,7 @@ func (x *index) orphans(st *store.GroupState) (ids []uint64) {
 }
 
 func (x *index) fill(st *store.GroupState) {
-	x.version, x.floor = st.Version, st.Since
+	x.version, x.floor, x.loaded = st.Version, st.Since, st.Version
 	for _, row := range st.Groups {
 		x.insert(row)
 	}
@@ -221,22 +221,26 @@ func (x *index) move(p person, version uint64, kind store.GroupLogKind, g *Group
 	x.count(version)
 }
 
-func (x *index) count(version uint64) {
-	x.entries++
+func (x *index) count(version uint64) { x.countMany(version, 1) }
+
+// countMany is count for what weighs as much as so many entries.
+func (x *index) countMany(version uint64, more int) {
+	x.entries += more
 	if n := len(x.history); n > 0 && x.history[n-1].version == version {
-		x.history[n-1].entries++
+		x.history[n-1].entries += more
 		return
 	}
-	x.history = append(x.history, batch{version, 1})
+	x.history = append(x.history, batch{version, more})
 }
 
 // forget drops the older half of the entries when there are too many.
 func (x *index) forget() {
-	if x.entries <= keptEntries {
+	kept := x.groups.kept
+	if x.entries <= kept {
 		return
 	}
 	n := 0
-	for x.entries > keptEntries/2 && n < len(x.history)-1 {
+	for x.entries > kept/2 && n < len(x.history)-1 {
 		x.entries -= x.history[n].entries
 		x.floor = x.history[n].version
 		n++
@@ -260,6 +264,7 @@ func (x *index) forget() {
 		}
 	}
 	x.graves = slices.DeleteFunc(x.graves, func(g *Group) bool { return g.gone <= x.floor })
+	maps.DeleteFunc(x.departed, func(_ jid.JID, version uint64) bool { return version <= x.floor })
 }
 
 // recallAll keeps what the log told before the index was read.
@@ -293,7 +298,8 @@ func (x *index) recall(l store.GroupLog) {
 		if g != nil {
 			x.move(x.ghost(l), l.Version, l.Kind, g)
 		}
-	case store.GroupLogShown, store.GroupLogHidden, store.GroupLogNested, store.GroupLogUnnested:
+	case store.GroupLogShown, store.GroupLogHidden, store.GroupLogNested, store.GroupLogUnnested,
+		store.GroupLogFlagged:
 		if g != nil && other != nil {
 			x.noteBoth(g, other, l.Version, l.Kind)
 		}

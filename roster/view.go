@@ -140,7 +140,6 @@ type View struct {
 	known  bool // has a number
 	own    *Roster
 	cut    bitmap // who fits, when not all do; nil otherwise
-	most   int    // contacts there are at most
 	max    int
 }
 
@@ -178,12 +177,12 @@ func (gs *Groups) view(viewer jid.JID, max int, own *Roster) *View {
 func (w *View) bound() {
 	x, v, own := w.index, w.number, w.own
 	list := x.seenBy(v)
-	w.most = own.listed()
-	room := w.max - w.most
+	most := own.listed()
+	room := w.max - most
 	for _, s := range list {
-		w.most += s.group.count()
+		most += s.group.count()
 	}
-	if w.most <= w.max {
+	if most <= w.max {
 		return
 	}
 	fit := make(bitmap, len(x.people)/64+1)
@@ -207,15 +206,20 @@ func (w *View) bound() {
 	}
 }
 
-// near reports whether so many changes may have moved somebody over the bound.
-func (w *View) near(changes int) bool { return w.most+changes > w.max }
-
 // count is the number of members, without a list of them.
 func (g *Group) count() int {
 	if g.kind == Online {
 		return len(g.in.crowd.at)
 	}
 	return len(g.current())
+}
+
+// limit is the bound where it leaves somebody out, else 0.
+func (w *View) limit() uint64 {
+	if w.cut == nil {
+		return 0
+	}
+	return uint64(w.max)
 }
 
 // Truncated reports whether somebody is beyond the bound.

@@ -38,6 +38,7 @@ func Roster(h *router.Host) router.Module {
 		h.Rosters.SetMax(func(org feature.Org) int { return int(h.Board.Dial("roster.max").Int(org)) })
 		h.Rosters.Groups.OnChange(func(c roster.GroupChange) { p.changed(c.Org) })
 		h.Rosters.Groups.OnOnline(p.changed)
+		h.Board.OnChange(p.rebound)
 	}
 	return router.Module{
 		Name:   "roster",
@@ -111,6 +112,7 @@ type rosterPusher struct {
 	mu        sync.Mutex
 	following map[feature.Org]map[*session.Session]*presence.Account // who has asked for a roster
 	dirty     map[feature.Org]bool                                   // whose groups have changed
+	bounds    map[feature.Org]int64                                  // roster.max, as followed
 
 	paid time.Time // until when the pushes made so far take; run's alone
 }
@@ -124,6 +126,29 @@ func (p *rosterPusher) follow(c *router.Ctx) {
 		p.following[c.Org] = list
 	}
 	list[c.Session] = c.Account
+	if p.bounds == nil {
+		p.bounds = make(map[feature.Org]int64)
+	}
+	if _, known := p.bounds[c.Org]; !known {
+		p.bounds[c.Org] = p.host.Board.Dial("roster.max").Int(c.Org)
+	}
+}
+
+// rebound notes of which organisations the bound of rosters has moved.
+func (p *rosterPusher) rebound() {
+	most := p.host.Board.Dial("roster.max")
+	var moved []feature.Org
+	p.mu.Lock()
+	for org := range p.following {
+		if now := most.Int(org); p.bounds[org] != now {
+			p.bounds[org] = now
+			moved = append(moved, org)
+		}
+	}
+	p.mu.Unlock()
+	for _, org := range moved {
+		p.changed(org)
+	}
 }
 
 func (p *rosterPusher) forget(c *router.Ctx) {
@@ -131,6 +156,7 @@ func (p *rosterPusher) forget(c *router.Ctx) {
 	defer p.mu.Unlock()
 	if delete(p.following[c.Org], c.Session); len(p.following[c.Org]) == 0 {
 		delete(p.following, c.Org)
+		delete(p.bounds, c.Org)
 	}
 }
 
@@ -172,17 +198,22 @@ func (p *rosterPusher) run(ctx context.Context) error {
 		if !rosterPause(ctx, time.Duration(window.Int(0))*time.Millisecond) {
 			return nil
 		}
-		crowded := make(map[feature.Org]bool)
+		late := make(map[feature.Org]bool) // somebody could not be told now
 		for s, a := range p.take() {
 			if s.Room() != nil {
-				crowded[a.Org] = true
+				late[a.Org] = true
 				continue
 			}
-			if !p.tell(ctx, s, a, rate) {
+			err := p.tell(ctx, s, a, rate)
+			if ctx.Err() != nil {
 				return nil
 			}
+			if err != nil && !late[a.Org] { // once for all whom the store does not answer for
+				p.host.Log.Warn("rosters are told of groups later", "jid", s.JID.String(), "cause", err)
+			}
+			late[a.Org] = late[a.Org] || err != nil
 		}
-		for org := range crowded {
+		for org := range late {
 			time.AfterFunc(time.Second, func() { p.changed(org) })
 		}
 	}
@@ -191,23 +222,17 @@ func (p *rosterPusher) run(ctx context.Context) error {
 // rosterStep is how many contacts a session is told at once.
 const rosterStep = 100
 
-// tell brings one session up to date; false when ctx has ended. Whose mailbox
-// fills meanwhile is looked at again.
-func (p *rosterPusher) tell(ctx context.Context, s *session.Session, a *presence.Account, rate *feature.Dial) bool {
+// tell brings one session up to date, or ends with ctx. Whose mailbox fills
+// meanwhile is looked at again.
+func (p *rosterPusher) tell(ctx context.Context, s *session.Session, a *presence.Account, rate *feature.Dial) error {
 	for {
 		n, more, err := a.FollowGroups(ctx, s, rosterStep)
-		if err != nil && ctx.Err() == nil {
-			p.host.Log.Warn("roster not told of groups", "jid", s.JID.String(), "cause", err)
-		}
-		if n > 0 && !p.pay(ctx, n, rate.Int(0)) {
-			return false
-		}
-		if !more || err != nil {
-			return ctx.Err() == nil
+		if n > 0 && !p.pay(ctx, n, rate.Int(0)) || !more || err != nil {
+			return err
 		}
 		if s.Room() != nil {
 			p.changed(a.Org)
-			return true
+			return nil
 		}
 	}
 }
