@@ -75,6 +75,9 @@ func back(s *server, n int, res *result, resume bool) error {
 	if s.hasSQL() {
 		res.Figures["SQL each"] = u.sql / float64(n)
 	}
+	if s.ops > 0 {
+		res.Figures["SQL each by its own count"] = 0 // told when it is nothing, too
+	}
 	for feature, count := range u.own {
 		if feature != "archive" { // the pair's
 			res.Figures["SQL each by its own count"] += count / float64(n)

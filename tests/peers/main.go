@@ -108,7 +108,7 @@ func (o *options) main(names []string) (err error) {
 			o.results = "bin/peers-quick.jsonl"
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	b := &bench{options: *o, ctx: ctx}
