@@ -52,9 +52,10 @@ type books struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 
-	mu      sync.Mutex // guards what follows
-	recent  []reading  // the oldest first
-	history history    // ledgertop.go
+	mu      sync.Mutex               // guards what follows
+	recent  []reading                // the oldest first
+	history map[feature.Org]*history // ledgerpast.go; of org 0: all
+	scraped time.Time                // when /metrics was read last
 }
 
 // start begins to read; stop ends it and writes what is left.
@@ -95,12 +96,13 @@ func (b *books) run(ctx context.Context, written reading) {
 		b.mu.Lock()
 		b.recent = append(b.recent[max(0, len(b.recent)-keptRecent+1):], now)
 		b.mu.Unlock()
+		span.End() // the writer of the database measures what is written
 		if now.at.Sub(written.at) >= period {
 			b.write(ctx, written, now)
 			written = now
 			thin.step(ctx, b.node)
 		}
-		span.End()
+		b.refresh(ctx)
 	}
 }
 

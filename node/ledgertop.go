@@ -1,13 +1,13 @@
 package node
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/router"
 )
 
 // TopArgs says what of the ledger is asked for.
@@ -29,6 +29,9 @@ type Top struct {
 	Measured float64  `json:"measured_percent"`
 	Named    float64  `json:"named_percent"`
 	Rows     []TopRow `json:"rows"` // the dearest first; "runtime" among them
+	// Clients are the sessions by client (XEP-0115), the most frequent first,
+	// of all organisations; none when one is asked for.
+	Clients []router.ClientCount `json:"clients,omitempty"`
 }
 
 // TopRow is one feature, or one feature for one organisation.
@@ -50,8 +53,11 @@ type TopRow struct {
 	// How the CPU compares with what it was; nil: not known.
 	HourAgo *float64 `json:"times_hour_ago,omitempty"`
 	WeekAgo *float64 `json:"times_week_ago,omitempty"`
-	// Growth is how it grows with the people online; nil: not known.
+	// Growth is how the CPU grows with the people online, Sends how the bytes
+	// do that are sent to clients; nil: not known. In a large group what is sent
+	// grows faster than its cost: changes leave together.
 	Growth *feature.Growth `json:"growth,omitempty"`
+	Sends  *feature.Growth `json:"sends,omitempty"`
 
 	Lever string  `json:"lever,omitempty"` // what would help, as `lever set` takes it
 	Saves float64 `json:"saves_percent,omitempty"`
@@ -121,6 +127,9 @@ func (b *books) top(c *ops.Call) (any, error) {
 		if r.Feature != runtimeName {
 			t.Named += percent(r.CPU)
 		}
+	}
+	if only == 0 {
+		t.Clients = b.node.clients(mostClients)
 	}
 	rates, seconds := ratesOf(&from, &to, only)
 	list := summed(costs, only, arg.Orgs)
@@ -222,184 +231,4 @@ func (b *books) helps(name string, org feature.Org, rates map[string]feature.Row
 		}
 	}
 	return set, min(percent, 100), assumed
-}
-
-// What the history is asked for.
-const (
-	growthOver  = 24 * time.Hour // rows that tell the growth
-	trendWidth  = 5 * time.Minute
-	hourAgo     = time.Hour
-	weekAgo     = 7 * 24 * time.Hour
-	historyFor  = 10 * time.Second // how long it is not read again
-	historyRows = 60000            // read at most: dense rows tell of fewer hours
-)
-
-// history is what was last made of the rows of an organisation.
-type history struct {
-	org  feature.Org
-	at   time.Time
-	past map[string]*past
-}
-
-// past is what a feature cost before.
-type past struct {
-	hour, week float64 // ns of CPU a second
-	points     []feature.Point
-	around     []float64 // by point: calls of all features, a person and minute
-	calls      bool      // it has calls of its own
-	growth     *feature.Growth
-}
-
-// compare fills in what the past says of a row.
-func (p *past) compare(row *TopRow) {
-	if p == nil {
-		return
-	}
-	now := row.CPU * 1e7
-	if p.hour > 0 {
-		times := now / p.hour
-		row.HourAgo = &times
-	}
-	if p.week > 0 {
-		times := now / p.week
-		row.WeekAgo = &times
-	}
-	row.Growth = p.growth
-}
-
-// past reads the history of an organisation, or of all when it is 0; for ten
-// seconds it is what it was.
-func (b *books) past(ctx context.Context, org feature.Org) (map[string]*past, error) {
-	b.mu.Lock()
-	h := b.history
-	b.mu.Unlock()
-	now := time.Now()
-	if h.org == org && h.past != nil && now.Sub(h.at) < historyFor {
-		return h.past, nil
-	}
-	h = history{org: org, at: now, past: map[string]*past{}}
-	trend := func(ago time.Duration, set func(*past, float64)) error {
-		sums, err := b.sums(ctx, org, now.Add(-ago-trendWidth), now.Add(-ago+trendWidth))
-		for name, s := range sums {
-			set(h.of(name), s.cpu/s.seconds)
-		}
-		return err
-	}
-	if err := trend(hourAgo, func(p *past, v float64) { p.hour = v }); err != nil {
-		return nil, err
-	}
-	if err := trend(weekAgo, func(p *past, v float64) { p.week = v }); err != nil {
-		return nil, err
-	}
-	if err := b.grow(ctx, &h, now); err != nil {
-		return nil, err
-	}
-	b.mu.Lock()
-	b.history = h
-	b.mu.Unlock()
-	return h.past, nil
-}
-
-func (h *history) of(name string) *past {
-	if h.past[name] == nil {
-		h.past[name] = &past{}
-	}
-	return h.past[name]
-}
-
-// sum is what a feature cost in a stretch of the history.
-type sum struct{ cpu, seconds float64 }
-
-// sums adds up the rows of a stretch of time, feature by feature.
-func (b *books) sums(ctx context.Context, org feature.Org, from, until time.Time) (map[string]sum, error) {
-	rows, err := b.node.Store.Ledger(ctx, from, until, historyRows)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]sum{}
-	var seconds float64
-	var last time.Time
-	for i := range rows {
-		r := &rows[i]
-		if !r.At.Equal(last) {
-			last = r.At
-			seconds += r.Span.Seconds()
-		}
-		if org == 0 || r.Org == org {
-			s := out[r.Feature]
-			s.cpu += float64(r.CPU)
-			out[r.Feature] = s
-		}
-	}
-	for name, s := range out {
-		s.seconds = max(seconds, 1e-3)
-		out[name] = s
-	}
-	return out, nil
-}
-
-// grow reads how costs grew with the people online.
-func (b *books) grow(ctx context.Context, h *history, now time.Time) error {
-	over := growthOver
-	rows, err := b.node.Store.Ledger(ctx, now.Add(-over), now, historyRows)
-	for err == nil && len(rows) == historyRows {
-		over /= 4
-		rows, err = b.node.Store.Ledger(ctx, now.Add(-over), now, historyRows)
-	}
-	if err != nil {
-		return err
-	}
-	for len(rows) > 0 {
-		n, people := 0, 0
-		costs := map[string]feature.Row{}
-		for ; n < len(rows) && rows[n].At.Equal(rows[0].At); n++ {
-			r := &rows[n]
-			if r.Org == h.org {
-				people = max(people, r.Online)
-			}
-			if h.org == 0 || r.Org == h.org {
-				s := costs[r.Feature]
-				s.Add(&r.Row)
-				costs[r.Feature] = s
-			}
-		}
-		h.add(costs, people, rows[0].Span.Minutes())
-		rows = rows[n:]
-	}
-	for _, p := range h.past {
-		p.grow()
-	}
-	return nil
-}
-
-// add notes what the features cost in one span of time.
-func (h *history) add(costs map[string]feature.Row, people int, minutes float64) {
-	if people <= 0 || minutes <= 0 {
-		return
-	}
-	var all int64
-	for _, c := range costs {
-		all += c.Calls
-	}
-	each := minutes * float64(people)
-	for name, c := range costs {
-		p := h.of(name)
-		p.calls = p.calls || c.Calls > 0
-		p.points = append(p.points, feature.Point{People: float64(people), Cost: float64(c.CPU) / minutes, Churn: float64(c.Calls) / each})
-		p.around = append(p.around, float64(all)/each)
-	}
-}
-
-// grow tells the growth from the points. What has no calls of its own (stream,
-// archive, signin) serves those who have: its churn is that of all together.
-func (p *past) grow() {
-	for i := range p.points {
-		if !p.calls {
-			p.points[i].Churn = p.around[i]
-		}
-	}
-	if g, ok := feature.GrowthOf(p.points); ok {
-		p.growth = &g
-	}
-	p.points, p.around = nil, nil
 }

@@ -16,7 +16,7 @@ func TestGrowthOfWhatHasNoCalls(t *testing.T) {
 		n := int64(people)
 		for _, churn := range []int64{1, 1, 1, 1, 5} { // a minute in five is busier
 			h.add(map[string]feature.Row{
-				"presence": {Calls: churn * n, CPU: churn * 3 * n * n},
+				"presence": {Calls: churn * n, CPU: churn * 3 * n * n, BytesOut: churn * n * n * n},
 				"stream":   {CPU: churn * 70 * n},
 			}, people, 1)
 		}
@@ -26,6 +26,12 @@ func TestGrowthOfWhatHasNoCalls(t *testing.T) {
 		if p.grow(); p.growth == nil || math.Abs(p.growth.Exponent-want) > 1e-6 || p.growth.Points != 12 {
 			t.Errorf("%s: %+v, want %v", name, p.growth, want)
 		}
+	}
+	if g := h.past["presence"].sends; g == nil || math.Abs(g.Exponent-3) > 1e-6 || g.Points != 12 {
+		t.Errorf("what presence sends: %+v", g)
+	}
+	if g := h.past["stream"].sends; g != nil {
+		t.Errorf("stream sends nothing: %+v", g)
 	}
 	h.add(map[string]feature.Row{"stream": {CPU: 5}}, 0, 1)
 	if p := h.of("stream"); p.points != nil {
@@ -53,6 +59,24 @@ func TestSince(t *testing.T) {
 		}
 		if got["presence"] != c.named || got[runtimeName] != c.rest || measured != max(c.measured, 0) {
 			t.Errorf("%+v: %v, measured %d", c, got, measured)
+		}
+	}
+}
+
+// TestHistories: what was made of the history is kept for several
+// organisations, but not for any number of them.
+func TestHistories(t *testing.T) {
+	var b books
+	at := time.Now()
+	for org := range feature.Org(3 * histories) {
+		b.keepHistory(org, &history{at: at.Add(time.Duration(org) * time.Second)})
+		if len(b.history) > histories || b.history[org] == nil {
+			t.Fatalf("%d histories after %d", len(b.history), org)
+		}
+	}
+	for org := range b.history {
+		if org < 2*histories {
+			t.Errorf("the oldest go first, but %d is there", org)
 		}
 	}
 }

@@ -109,9 +109,11 @@ func (n *Node) Start(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("start chat: %w", err), n.stopChat(context.WithoutCancel(ctx)))
 	}
 	n.Ops.Collect(n.chatMetrics)
+	n.Ops.Collect(n.clientMetrics)
 	n.admin().register(n.Control)
 	(&leverDesk{admin: n.admin(), board: n.Board, node: n}).register(n.Control)
 	n.books.start()
+	n.Ops.Collect(n.books.metrics)
 	n.Control.Handle("ledger.top", n.books.top)
 	n.Control.Handle("stats", func(*ops.Call) (any, error) { return n.stats(), nil })
 	if err := n.Control.Listen(n.Config.Socket()); err != nil {

@@ -178,16 +178,17 @@ func columns(orgs bool) []column {
 	}
 	return append(list,
 		column{"CPU %", 0, false, func(r *node.TopRow) string { return fmt.Sprintf("%.2f", r.CPU) }},
-		column{"ms/1000", 5, false, func(r *node.TopRow) string { return short(r.PerThousand) }},
-		column{"CALLS/s", 3, false, func(r *node.TopRow) string { return short(r.Calls) }},
-		column{"SQL/s", 4, false, func(r *node.TopRow) string { return short(r.SQL) }},
-		column{"ROWS/s", 9, false, func(r *node.TopRow) string { return short(r.RowsRate) }},
-		column{"IN B/s", 11, false, func(r *node.TopRow) string { return short(r.BytesIn) }},
-		column{"OUT B/s", 8, false, func(r *node.TopRow) string { return short(r.BytesOut) }},
-		column{"WAIT ms/s", 10, false, func(r *node.TopRow) string { return short(r.Wait) }},
-		column{"1 h AGO", 6, false, func(r *node.TopRow) string { return times(r.HourAgo) }},
-		column{"7 d AGO", 7, false, func(r *node.TopRow) string { return times(r.WeekAgo) }},
+		column{"ms/1000", 6, false, func(r *node.TopRow) string { return short(r.PerThousand) }},
+		column{"CALLS/s", 4, false, func(r *node.TopRow) string { return short(r.Calls) }},
+		column{"SQL/s", 5, false, func(r *node.TopRow) string { return short(r.SQL) }},
+		column{"ROWS/s", 10, false, func(r *node.TopRow) string { return short(r.RowsRate) }},
+		column{"IN B/s", 12, false, func(r *node.TopRow) string { return short(r.BytesIn) }},
+		column{"OUT B/s", 9, false, func(r *node.TopRow) string { return short(r.BytesOut) }},
+		column{"WAIT ms/s", 11, false, func(r *node.TopRow) string { return short(r.Wait) }},
+		column{"1 h AGO", 7, false, func(r *node.TopRow) string { return times(r.HourAgo) }},
+		column{"7 d AGO", 8, false, func(r *node.TopRow) string { return times(r.WeekAgo) }},
 		column{"GROWS AS", 1, false, growth},
+		column{"SENDS AS", 3, false, sends},
 		column{"LEVER", 2, true, help})
 }
 
@@ -205,7 +206,7 @@ func printTop(w io.Writer, t *node.Top, width int) error {
 	if t.Measured > t.Named*1.001 {
 		fmt.Fprintf(w, "; measured as %.0f %% and brought down to that", part(t.Measured))
 	}
-	fmt.Fprint(w, "\n\n")
+	fmt.Fprint(w, "\n"+clients(t, width)+"\n")
 	list := columns(slices.ContainsFunc(t.Rows, func(r node.TopRow) bool { return r.Org != "" }))
 	widths := make([]int, len(list))
 	total := -2
@@ -274,10 +275,49 @@ func times(v *float64) string {
 }
 
 func growth(r *node.TopRow) string {
-	if r.Growth == nil {
-		return "unknown"
+	if g := r.Growth; g != nil {
+		return power(g.Exponent, g.Low, g.High)
 	}
-	return fmt.Sprintf("n^%.2f±%.2f", r.Growth.Exponent, (r.Growth.High-r.Growth.Low)/2)
+	return "unknown"
+}
+
+func sends(r *node.TopRow) string {
+	if g := r.Sends; g != nil {
+		return power(g.Exponent, g.Low, g.High)
+	}
+	return "unknown"
+}
+
+func power(exponent, low, high float64) string {
+	return fmt.Sprintf("n^%.2f±%.2f", exponent, (high-low)/2)
+}
+
+// clientsShown is how many clients the view names; JSON has more.
+const clientsShown = 6
+
+// clients is a line with the software in use, "" when nothing is
+// known of it; it is cut to a width, 0: not.
+func clients(t *node.Top, width int) string {
+	var parts []string
+	others := 0
+	for i, c := range t.Clients {
+		if i >= clientsShown {
+			others += c.Sessions
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s) %d", c.Name, c.Type, c.Sessions))
+	}
+	if others > 0 {
+		parts = append(parts, fmt.Sprintf("others %d", others))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	line := []rune("clients: " + strings.Join(parts, ", "))
+	if width > 0 && len(line) > width {
+		line = line[:width]
+	}
+	return string(line) + "\n"
 }
 
 func help(r *node.TopRow) string {

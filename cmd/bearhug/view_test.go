@@ -8,16 +8,18 @@ import (
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/node"
+	"github.com/bearhug/bearhug/router"
 )
 
 func TestPrintTop(t *testing.T) {
 	half, four := 0.5, 4.0
 	top := node.Top{At: time.Date(2026, 3, 2, 10, 0, 0, 0, time.Local), Seconds: 10, Online: 2000, CPU: 80, Named: 72, Measured: 84, Rows: []node.TopRow{
 		{Feature: "presence", CPU: 61.5, PerThousand: 307.5, Calls: 33, BytesOut: 12345678, HourAgo: &four, WeekAgo: &half,
-			Growth: &feature.Growth{Exponent: 1.98, Low: 1.9, High: 2.06, Points: 20}, Lever: "presence visible", Saves: 88, Assumed: true},
+			Growth: &feature.Growth{Exponent: 1.98, Low: 1.9, High: 2.06, Points: 20},
+			Sends:  &feature.Growth{Exponent: 2.02, Low: 2, High: 2.04, Points: 20}, Lever: "presence visible", Saves: 88, Assumed: true},
 		{Feature: "archive", CPU: 10.5, PerThousand: 52.5, SQL: 200, RowsRate: 9999, Wait: 0.25},
 		{Feature: "runtime", CPU: 8},
-	}}
+	}, Clients: []router.ClientCount{{Name: "Gajim", Type: "pc", Sessions: 1500}, {Name: "unknown", Type: "other", Sessions: 500}}}
 	draw := func(width int) string {
 		t.Helper()
 		var b strings.Builder
@@ -28,11 +30,12 @@ func TestPrintTop(t *testing.T) {
 	}
 	want := `2026-03-02 10:00:00  2000 online  CPU 80.0 % of a processor  average of 10 s
 90 % of it named; measured as 105 % and brought down to that
+clients: Gajim (pc) 1500, unknown (other) 500
 
-FEATURE   CPU %  ms/1000  CALLS/s  SQL/s  ROWS/s  IN B/s  OUT B/s  WAIT ms/s  1 h AGO  7 d AGO     GROWS AS  LEVER
-presence  61.50      308       33      -       -       -      12M          -    x4.00    x0.50  n^1.98±0.08  presence visible saves ~88%
-archive   10.50       52        -    200    9999       -        -       0.25        ?        ?      unknown  -
-runtime    8.00        -        -      -       -       -        -          -        ?        ?      unknown  -
+FEATURE   CPU %  ms/1000  CALLS/s  SQL/s  ROWS/s  IN B/s  OUT B/s  WAIT ms/s  1 h AGO  7 d AGO     GROWS AS     SENDS AS  LEVER
+presence  61.50      308       33      -       -       -      12M          -    x4.00    x0.50  n^1.98±0.08  n^2.02±0.02  presence visible saves ~88%
+archive   10.50       52        -    200    9999       -        -       0.25        ?        ?      unknown      unknown  -
+runtime    8.00        -        -      -       -       -        -          -        ?        ?      unknown      unknown  -
 `
 	if got := draw(0); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
