@@ -97,3 +97,25 @@ func BenchmarkFlap(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBlock: one of n people of one group blocks another, and lets it
+// again. Whom it does not concern should not make it dear.
+func BenchmarkBlock(b *testing.B) {
+	for _, n := range []int{200, 1000, 2000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := crowd(b, n)
+			for _, p := range w.people {
+				w.bind(p, "desk")
+				w.say(p.resources[0], 1)
+			}
+			presence.Quiet(w.d)
+			a := w.people[0].resources[0].a
+			list := &presence.Blocklist{w.people[1].jid: {}}
+			for b.Loop() {
+				w.d.Block(a, list, func() {})
+				w.d.Block(a, nil, func() {})
+			}
+			w.leave()
+		})
+	}
+}

@@ -49,14 +49,25 @@ func reblock(v *viewer, e *entry, a *Account, old *Blocklist) (was, is bool) {
 // who is parted from it has changed: parted tells how it was and is.
 func (b *board) repart(a *Account, due map[*viewer]struct{}, parted func(v *viewer, e *entry) (was, is bool)) {
 	for _, r := range a.Resources() {
-		if v := r.viewer; v != nil {
-			v.each(func(at *attachment) { b.mend(v, at, a, due, parted) })
+		if r.viewer == nil {
+			continue
 		}
+		r.viewer.each(func(at *attachment) {
+			for i := range at.audience.log {
+				b.mend(at, &at.audience.log[i], due, parted)
+			}
+		})
 	}
 	for _, aud := range a.audiences() {
+		var slots []*slot
+		for _, e := range a.entries {
+			if p := e.place(aud); p != nil {
+				slots = append(slots, &aud.log[aud.after(p.at-1)])
+			}
+		}
 		for _, at := range aud.viewers {
-			if at.viewer.account != a {
-				b.mend(at.viewer, at, a, due, parted)
+			for _, s := range slots {
+				b.mend(at, s, due, parted)
 			}
 		}
 	}
@@ -75,29 +86,25 @@ func (a *Account) audiences() (list []*audience) {
 	return list
 }
 
-// mend is repart for one attachment: its viewer is of a, or entries are.
-func (b *board) mend(v *viewer, at *attachment, a *Account, due map[*viewer]struct{}, parted func(v *viewer, e *entry) (was, is bool)) {
-	known := max(at.seen, at.told)
-	for i := range at.audience.log {
-		s := &at.audience.log[i]
-		e := s.entry
-		if e == nil || e.account == v.account || v.account != a && e.account != a {
-			continue
-		}
-		was, is := parted(v, e)
-		if was == is {
-			continue
-		}
-		due[v] = struct{}{}
-		if is {
-			e.account.fewer = b.version
-			v.remember(e.account.JID)
-		}
-		switch {
-		case is && (v.lowered || s.was(known)):
-			v.amend(e, false)
-		case !is && s.shown && s.version <= known:
-			v.amend(e, true)
-		}
+// mend is repart for one viewer and one entry.
+func (b *board) mend(at *attachment, s *slot, due map[*viewer]struct{}, parted func(v *viewer, e *entry) (was, is bool)) {
+	v, e, known := at.viewer, s.entry, max(at.seen, at.told)
+	if e == nil || e.account == v.account {
+		return
+	}
+	was, is := parted(v, e)
+	if was == is {
+		return
+	}
+	due[v] = struct{}{}
+	if is {
+		e.account.fewer = b.version
+		v.remember(e.account.JID)
+	}
+	switch {
+	case is && (v.lowered || s.was(known)):
+		v.amend(e, false)
+	case !is && s.shown && s.version <= known:
+		v.amend(e, true)
 	}
 }

@@ -122,21 +122,27 @@ func (d *Directory) regrouped(c roster.GroupChange) {
 		return
 	}
 	b := d.board(c.Org)
-	b.mu.Lock()
-	switch c.Kind {
-	case roster.MemberAdded, roster.MemberRemoved:
-		if aud := b.groups[c.Group]; aud != nil && c.Kind == roster.MemberRemoved {
-			aud.depart(c.Member, b.version)
+	if c.Kind != roster.MemberAdded && c.Kind != roster.MemberRemoved {
+		b.mu.RLock()
+		list := b.concerned(c)
+		b.mu.RUnlock()
+		for some := range slices.Chunk(list, stretch) { // whoever comes in between finds the groups as they are now
+			b.mu.Lock()
+			for _, a := range some {
+				b.regroup(a)
+			}
+			b.mu.Unlock()
 		}
-		if a := d.find(c.Member); a != nil {
-			b.regroup(a)
-		}
-	default:
-		for _, a := range b.concerned(c) {
-			b.regroup(a)
-		}
+		return
 	}
-	b.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if aud := b.groups[c.Group]; aud != nil && c.Kind == roster.MemberRemoved {
+		aud.depart(c.Member, b.version)
+	}
+	if a := d.find(c.Member); a != nil {
+		b.regroup(a)
+	}
 }
 
 // concerned lists the accounts online whom a change of relations concerns.
