@@ -25,6 +25,7 @@ const (
 	denseFor   = 48 * time.Hour  // how long all rows are kept; older ones hour by hour
 	thinStep   = 200             // times looked at by one step of thinning
 	thinEvery  = 10 * time.Minute
+	leversKept = 366 * 24 * time.Hour // how long the audit tells of settings that have run out
 )
 
 // runtimeName is what the process spent beside all features: scheduling,
@@ -262,5 +263,8 @@ func (t *thinner) step(ctx context.Context, n *Node) {
 	}
 	if deleted > 0 {
 		n.Log.Debug("ledger thinned", "times", deleted)
+	}
+	if _, err := n.Store.ThinLevers(ctx, now.Add(-leversKept), thinStep); err != nil && ctx.Err() == nil {
+		n.Log.Warn("old settings of levers stay for now", "cause", err)
 	}
 }

@@ -21,6 +21,7 @@ type levers struct {
 
 	mu    sync.Mutex // held while the store is read and the board set
 	base  map[string]int64
+	own   map[leverKey]struct{} // what the board was brought to last: these have a value of their own
 	timer *time.Timer // fires when the next setting has run out
 	ended bool
 }
@@ -59,14 +60,24 @@ func (l *levers) apply(ctx context.Context) error {
 	}
 	now := time.Now()
 	var next time.Time
+	before := l.own
+	l.own = map[leverKey]struct{}{}
 	for len(rows) > 0 {
 		n := sameLever(rows)
+		key := leverKey{rows[0].Name, rows[0].Scope}
 		in, ok := store.Force(rows[:n], now)
-		l.set(leverKey{rows[0].Name, rows[0].Scope}, in, ok)
+		l.set(key, in, ok)
+		delete(before, key)
+		if ok {
+			l.own[key] = struct{}{}
+		}
 		if in.Version != 0 && !in.Until.IsZero() && (next.IsZero() || in.Until.Before(next)) {
 			next = in.Until
 		}
 		rows = rows[n:]
+	}
+	for key := range before { // all that was set has run out
+		l.set(key, store.LeverRow{}, false)
 	}
 	l.wait(next)
 	return nil

@@ -38,12 +38,14 @@ func leverRow(r *db.Row) LeverRow {
 }
 
 // Levers are the settings that say what is in force, now and when some of them
-// have run out: by (name, scope), the oldest first. See [Force].
+// have run out: by (name, scope), the oldest first. See [Force]. What has run
+// out is not among them, however often it was set.
 func (s *Store) Levers(ctx context.Context) (out []LeverRow, err error) {
+	now := time.Now()
 	if err = s.db.Query(ctx, 0, "lever-list", func(r *db.Row) error {
 		out = append(out, leverRow(r))
 		return nil
-	}); err != nil {
+	}, now, now); err != nil {
 		return nil, fmt.Errorf("read levers: %w", err)
 	}
 	return out, nil
@@ -86,6 +88,33 @@ func (s *Store) LeverHistory(ctx context.Context, name string, limit int) (out [
 		return nil, fmt.Errorf("history of lever %s: %w", name, err)
 	}
 	return out, nil
+}
+
+// ThinLevers deletes settings that were made before keep and have run out, and
+// what took such settings back: at most so many, and tells how many it were. None
+// of them can be in force again, nor be taken back.
+func (s *Store) ThinLevers(ctx context.Context, keep time.Time, most int) (deleted int, err error) {
+	var old []LeverRow
+	if err := s.db.Query(ctx, 0, "lever-old", func(r *db.Row) error {
+		old = append(old, LeverRow{Name: r.Text(0), Scope: feature.Scope{Org: feature.Org(r.Int(1))}, Version: uint64(r.Int(2))})
+		return nil
+	}, keep, time.Now(), most); err != nil {
+		return 0, fmt.Errorf("thin levers: %w", err)
+	}
+	if len(old) == 0 {
+		return 0, nil
+	}
+	if err := s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
+		for i := range old {
+			if _, err := tx.Exec("lever-delete", old[i].Name, old[i].Scope.Org, old[i].Version); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return 0, fmt.Errorf("thin levers: %w", err)
+	}
+	return len(old), nil
 }
 
 // SetLever keeps a setting and gives its version. Version and At of row are

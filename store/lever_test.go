@@ -129,3 +129,69 @@ func TestLeversAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestThinLevers: what has run out long ago goes, with what took it back; what
+// is in force, what can be taken back and the numbers of versions stay.
+func TestThinLevers(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		s, ctx := open(t), context.Background()
+		set := func(name string, value int64, until time.Duration) (version uint64) {
+			t.Helper()
+			r := store.LeverRow{Name: name, Value: value}
+			if until != 0 {
+				r.Until = time.Now().Add(until)
+			}
+			version, err := s.SetLever(ctx, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return version
+		}
+		thin := func(keep time.Time, most, want int) {
+			t.Helper()
+			if n, err := s.ThinLevers(ctx, keep, most); err != nil || n != want {
+				t.Errorf("%d deleted, want %d: %v", n, want, err)
+			}
+		}
+		set("presence", 1, 0)
+		set("presence", 2, time.Hour)
+		for range 20 { // an automaton: set for a moment, now and then taken back
+			set("presence", 3, time.Millisecond)
+			v := set("presence", 3, 500*time.Millisecond)
+			if r, err := s.UndoLever(ctx, "presence", "anna", ""); err != nil || r.Version != v {
+				t.Fatalf("%+v %v", r, err)
+			}
+		}
+		time.Sleep(time.Until(time.Now().Add(510 * time.Millisecond))) // until they have run out
+		last := set("presence", 3, time.Nanosecond)
+		time.Sleep(time.Millisecond)
+		rows, err := s.Levers(ctx)
+		if err != nil || len(rows) != 2 {
+			t.Errorf("%d rows say what is in force, want 2: %v", len(rows), err)
+		}
+		thin(time.Now().Add(-time.Hour), 1000, 0)
+		thin(time.Now().Add(time.Second), 15, 15)
+		total := 15
+		for n := 1; n > 0; total += n { // what took back what is gone goes a step later
+			if n, err = s.ThinLevers(ctx, time.Now().Add(time.Second), 1000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if total != 60 {
+			t.Errorf("%d deleted, want 60", total)
+		}
+		if r, ok := force(t, s, "presence", feature.Scope{}, time.Now()); !ok || r.Value != 2 {
+			t.Errorf("%+v %v", r, ok)
+		}
+		rows, err = s.LeverHistory(ctx, "presence", 100)
+		if err != nil || len(rows) != 3 || rows[0].Version != last {
+			t.Errorf("%d rows are left: %+v %v", len(rows), rows, err)
+		}
+		if v := set("carbons", 0, 0); v != last+1 {
+			t.Errorf("version %d after %d", v, last)
+		}
+		if r, err := s.UndoLever(ctx, "presence", "anna", ""); err != nil || r.Value != 2 {
+			t.Errorf("%+v %v", r, err)
+		}
+	})
+}
