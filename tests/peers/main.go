@@ -124,7 +124,7 @@ func (o *options) main(names []string) (err error) {
 	if b.plan(os.Stdout, names); o.planOnly {
 		return b.results.close()
 	}
-	if err := sweep(); err != nil {
+	if err := errors.Join(sweep(), allowFiles()); err != nil {
 		return err
 	}
 	return b.all(names)
@@ -184,10 +184,17 @@ func (b *bench) one(w *work, size int, k *kind, run int) error {
 		fmt.Printf("%s, %d people, %s: left out, %s\n", w.name, size, k.name, k.without)
 		return nil
 	}
-	fmt.Printf("%s %s, %d people, %s, run %d\n", time.Now().Format("15:04:05"), w.name, size, k.name, run)
 	began := time.Now()
-	res := result{key: key, Build: k.build, Figures: figures{}}
-	err := b.do(w, size, k, &res)
+	others, err := b.othersBusy()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s %s, %d people, %s, run %d\n", began.Format("15:04:05"), w.name, size, k.name, run)
+	if others > 5 {
+		fmt.Printf("    other processes use %.0f %% of a core: these figures will not be worth much\n", others)
+	}
+	res := result{key: key, Build: k.build, Figures: figures{othersBusy: others}}
+	err = b.do(w, size, k, &res)
 	if b.ctx.Err() != nil {
 		return b.ctx.Err() // what went wrong is our doing
 	}

@@ -95,6 +95,7 @@ func TestReport(t *testing.T) {
 	b.results.all = append(b.results.all,
 		result{key: key{"storm", ejabberdName, 100, 1}, At: at, Figures: figures{"complete, s": 7, "most attempts": 1}},
 		result{key: key{"storm", ejabberdName, 200, 1}, At: at, Figures: figures{}, Note: "45 % seen | and so on"},
+		result{key: key{"return", ejabberdName, 200, 1}, At: at, Figures: figures{}, Note: "not complete in 180 s: 5 of 200 back"},
 		result{key: key{"storm", bearhugName, 500, 1}, At: at, Figures: figures{"flap, s": 2, "flap, server busy, %": 40, "flap, loader busy, %": 96}},
 		result{key: key{"signin", bearhugName, 500, 1}, At: at, Figures: figures{"sign-ins/s": 100}},
 		result{key: key{"signin", ejabberdName, 500, 1}, At: at, Figures: figures{"sign-ins/s": 101}})
@@ -107,6 +108,7 @@ func TestReport(t *testing.T) {
 		"| bearhug ×3 | 100 | 2.00 | 2.00 |  | the server's core (loader 50 % busy) |",
 		"| ejabberd ×1 | 100 | 7.00 | 1.00 | 3.50 × |",
 		"| ejabberd ×1 | 200 | – | – |  | **not complete**: 45 % seen / and so on |",
+		"| **not complete** in 180 s: 5 of 200 back |",
 		"| ejabberd | 500 | – | – |  | not asked, as fewer were not complete |",
 		"| bearhug ×1 | 500 | 2.00 |  | the loader (server 40 % busy) |",
 		"| One shared group: everybody connects at once | 100 | most attempts | ejabberd | 1.00 | 2.00 |",
@@ -129,10 +131,13 @@ func TestPlan(t *testing.T) {
 	if got := b.runsOf(storm, own, 5000); got != 3 {
 		t.Errorf("Bearhug does it %d times", got)
 	}
-	for seconds, want := range map[float64]int{29: 3, 31: 2, 61: 1} {
-		b.results.all = []result{{key: key{"storm", ejabberdName, 500, 1}, Seconds: seconds}}
-		if got := b.runsOf(storm, other, 500); got != want {
-			t.Errorf("a run of %.0f s is done %d times, not %d", seconds, got, want)
+	for _, c := range []struct {
+		seconds float64
+		want    int
+	}{{29, 3}, {31, 2}, {61, 1}} {
+		b.results.all = []result{{key: key{"storm", ejabberdName, 500, 1}, Seconds: c.seconds}}
+		if got := b.runsOf(storm, other, 500); got != c.want {
+			t.Errorf("a run of %.0f s is done %d times, not %d", c.seconds, got, c.want)
 		}
 	}
 	b.results.all = append(b.results.all, result{key: key{"storm", bearhugName, 100, 1}, Seconds: 10})
@@ -226,5 +231,16 @@ func TestDecimal(t *testing.T) {
 		if got := decimal(v); got != want {
 			t.Errorf("%v is %q", v, got)
 		}
+	}
+}
+
+// TestBusyTicks: the machine's own count of work only grows.
+func TestBusyTicks(t *testing.T) {
+	before, err := busyTicks()
+	if err != nil || before <= 0 {
+		t.Fatal(before, err)
+	}
+	if after, err := busyTicks(); err != nil || after < before {
+		t.Errorf("%d, then %d, %v", before, after, err)
 	}
 }

@@ -57,13 +57,13 @@ var tables = []table{
 		text:    "All lines end by a reset. Whole sign-ins; the roster's version is known. A pair whom nobody cut chats meanwhile, 50 messages a second, archived; its SQL is not counted, its processor time (some 2 % of the core) is.",
 		columns: backColumns},
 	{work: "resume", title: "The same by resumption", text: "XEP-0198; rosters of 10.", columns: backColumns},
-	{work: "return-groups", title: "The same by whole sign-ins, in 200 shared groups of 50", columns: backColumns},
+	{work: "return-groups", title: "The same by whole sign-ins, in shared groups of 50", columns: backColumns},
 	{work: "storm", title: "One shared group: everybody connects at once",
 		text:    "Complete is: everyone has seen every other, from the first connect. CPU a presence is without the sign-ins: those of the same people with the same rosters, who do not become available, are measured and subtracted. The server has just started; rosters are fetched. " + memoryText,
 		columns: stormColumns},
 	{work: "storm", title: "The flap after it: everybody changes the show once", before: "flap, ", columns: flapColumns},
 	{work: "storm", title: "The storm once more, by people who know the version of their roster", after: " with ver", text: verText, columns: verColumns},
-	{work: "storm-groups", title: "200 shared groups of 50: everybody connects at once", text: "Told as the storm.", columns: stormColumns},
+	{work: "storm-groups", title: "Shared groups of 50: everybody connects at once", text: "Told as the storm.", columns: stormColumns},
 	{work: "storm-groups", title: "The flap after it, in groups of 50", before: "flap, ", columns: flapColumns},
 	{work: "storm-groups", title: "Once more with versions, in groups of 50", after: " with ver", text: verText, columns: verColumns},
 }
@@ -167,11 +167,12 @@ func (b *bench) conditions(w io.Writer) {
 	for _, k := range b.kinds {
 		fmt.Fprintf(w, "- `%s`: %s; %s\n", k.name, k.version, k.settings)
 	}
-	var spent float64
+	var spent, others float64
 	for _, r := range b.results.all {
-		spent += r.Seconds
+		spent, others = spent+r.Seconds, max(others, r.Figures[othersBusy])
 	}
-	fmt.Fprintf(w, "\nFigures are medians; × says of how many runs, which took %.0f minutes in all. *Against Bearhug* is the first figure of a row divided by Bearhug's\n"+
+	fmt.Fprintf(w, "\nBefore each run other processes used at most %.0f %% of a core.", others)
+	fmt.Fprintf(w, " Figures are medians; × says of how many runs, which took %.0f minutes in all. *Against Bearhug* is the first figure of a row divided by Bearhug's\n"+
 		"on MariaDB. CPU is that of the server with its database, SQL what the database was asked. *Not complete* ends the climb of a server.\n"+
 		"[peers.md](peers.md) has the rest of the configuration, the last section what others did better.\n", spent/60)
 }
@@ -246,7 +247,7 @@ func (b *bench) row(w io.Writer, t *table, columns []column, server string, size
 	}
 	limit := limitedBy(runs, t)
 	if at := slices.IndexFunc(runs, func(r result) bool { return r.Note != "" }); at >= 0 && (t.first() || !ok) {
-		limit = "**not complete**: " + strings.ReplaceAll(runs[at].Note, "|", "/")
+		limit = "**not complete**" + strings.ReplaceAll(strings.TrimPrefix(": "+runs[at].Note, ": not complete"), "|", "/")
 	}
 	fmt.Fprintf(w, "| %s ×%d | %s |%s %s | %s |\n", server, len(runs), thousands(size), cells.String(), ratio, limit)
 }
@@ -295,7 +296,7 @@ func (b *bench) outdoneIn(w io.Writer, t *table, size int, server string) {
 		if i == 0 && !known && len(ours) > 0 {
 			known, text = true, "not complete"
 		}
-		if ok && known && (text == "not complete" || (it-own)*float64(c.better) > 0) {
+		if ok && known && (text == "not complete" || (it-own)*float64(c.better) > 0 && decimal(it) != text) {
 			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", t.title, thousands(size), c.figure, server, decimal(it), text)
 		}
 	}

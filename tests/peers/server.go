@@ -20,6 +20,7 @@ import (
 	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver, by its name "mysql"
+	"golang.org/x/sys/unix"
 
 	"github.com/bearhug/bearhug/rehearse"
 	"github.com/bearhug/bearhug/tests/mariadb"
@@ -87,6 +88,18 @@ func (b *bench) find(names []string) (kinds []*kind, err error) {
 		kinds = append(kinds, k)
 	}
 	return kinds, nil
+}
+
+// allowFiles lets this process and those it starts have 65,536 open files, or as
+// many as they may. Bearhug asks for more by itself; peers are given theirs by
+// service files that are not used here.
+func allowFiles() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = min(limit.Max, 65_536)
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 }
 
 // packaged asks Debian which version of a package is installed.
@@ -373,6 +386,47 @@ func (s *server) used() (sum time.Duration, err error) {
 		sum += d
 	}
 	return sum, nil
+}
+
+// othersBusy is the figure of what other processes used before a run, in
+// percent of one core.
+const othersBusy = "others busy, %"
+
+// othersBusy looks at the machine for a moment while nothing of ours runs.
+func (b *bench) othersBusy() (float64, error) {
+	const moment = 300 * time.Millisecond
+	before, err := busyTicks()
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-time.After(moment):
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
+	after, err := busyTicks()
+	return float64(after-before) / moment.Seconds(), err // a tick is 1 % of a second
+}
+
+// busyTicks is for how many hundredths of a second all cores were busy, or taken
+// away, since the machine started.
+func busyTicks() (busy int, err error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	const idle, wait, guests = 3, 4, 8 // guests are counted twice
+	for i, field := range strings.Fields(line)[1:] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %q", line)
+		}
+		if i != idle && i != wait && i < guests {
+			busy += n
+		}
+	}
+	return busy, nil
 }
 
 // quiet waits until the server has used less than a twentieth of its core for
