@@ -8,7 +8,7 @@ import (
 )
 
 // This file is what a viewer is told beside what its cursors say: everything
-// anew after a loss, and contacts as they are now.
+// anew after a loss, single entries after a block, and rows that are new.
 //
 // A loss is presence that was dropped from a mailbox, or an audience that has
 // forgotten what a cursor is behind. What of it the client has is not known, so
@@ -32,7 +32,7 @@ func (v *viewer) remember(contact jid.JID) {
 
 // forgetAll begins anew after a loss.
 func (b *board) forgetAll(v *viewer) {
-	v.round, v.retell = 0, nil
+	v.round = 0
 	v.own.restart(b.version)
 	v.each(func(at *attachment) { at.restart(b.version) })
 	gone := func(contact jid.JID) { v.note(contact, amendment{}) }
@@ -179,50 +179,47 @@ func (v *viewer) risen() {
 	v.later = nil
 }
 
-// tellAgain tells of some of the contacts that wait for it as they are now.
-func (b *board) tellAgain(v *viewer, out *batch) (more bool) {
-	n := min(len(v.retell), maxBatch/4)
-	ends := make([]int, n)
-	for i, contact := range v.retell[:n] {
-		b.tellOf(v, contact, out)
-		ends[i] = len(out.wires)
+// tellAdded tells a batch of the rows that are new on the screen, of each as it
+// is now; false: there is no room for all. Other levels tell of all alike.
+func (b *board) tellAdded(v *viewer, out *batch) (more bool) {
+	var rows []jid.JID
+	var ends []int
+	for row := range v.added {
+		if len(out.wires) >= maxBatch {
+			break
+		}
+		if a := b.directory.find(row); a == nil || v.levelOf(a) != Visible {
+			delete(v.added, row)
+		} else {
+			b.tellOf(v, a, out)
+			rows, ends = append(rows, row), append(ends, len(out.wires))
+		}
 	}
 	taken := 0
-	if len(out.wires) > 0 {
+	if len(rows) > 0 {
 		taken = v.session.SendBatch(out.wires)
 	}
-	done := 0
-	for done < n && ends[done] <= taken {
-		done++
+	for i, row := range rows {
+		if ends[i] > taken {
+			return false
+		}
+		delete(v.added, row)
 	}
-	if v.retell = v.retell[done:]; len(v.retell) == 0 {
-		v.retell = nil
+	if len(v.added) == 0 {
+		v.added = nil
 	}
-	return done == n
+	return true
 }
 
 // tellOf tells of one contact as it is now.
-func (b *board) tellOf(v *viewer, contact jid.JID, out *batch) {
-	a := b.directory.find(contact)
-	if a == nil {
-		out.add(b.unavailable(contact), 0)
-		return
-	}
-	seen, n := a == v.account || v.sees(a), len(out.wires)
-	level := v.levelOf(a)
-	if _, ok := v.resource.rows[contact]; seen && (level == Off || level == Visible && !ok) {
-		return
-	}
+func (b *board) tellOf(v *viewer, a *Account, out *batch) {
+	n := len(out.wires)
 	for _, e := range a.entries {
-		switch {
-		case !seen || e.wire == nil || !v.maySee(e):
-		case level == Coarse:
-			out.add(b.coarse(e), 0)
-		default:
+		if e.wire != nil && v.maySee(e) {
 			out.add(e.wire, 0)
 		}
 	}
-	if len(out.wires) == n && a != v.account {
-		out.add(b.unavailable(contact), 0)
+	if len(out.wires) == n {
+		out.add(b.unavailable(a.JID), 0)
 	}
 }

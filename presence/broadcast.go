@@ -149,11 +149,7 @@ func priorityOf(st *stanza.Stanza) (int8, error) {
 func (b *board) arrive(a *Account, r *Resource) {
 	s := r.Session
 	e := a.entry(s.JID)
-	if e.linger != nil {
-		b.directory.agenda.cancel(e.linger)
-		e.linger = nil
-		a.Release()
-	}
+	b.stay(e)
 	e.session, e.scope, r.entry = s, s.Scope, e
 	own, first := b.own(a), a.shown == 0
 	if first {
@@ -283,6 +279,15 @@ func (b *board) linger(e *entry, wait time.Duration) {
 		e.account.Release()
 	})
 	e.linger = mine
+}
+
+// stay ends linger for an entry that is somebody's again.
+func (b *board) stay(e *entry) {
+	if e.linger != nil {
+		b.directory.agenda.cancel(e.linger)
+		e.linger = nil
+		e.account.Release()
+	}
 }
 
 // dismiss takes a viewer from all audiences.

@@ -157,34 +157,17 @@ func (d *Directory) acquire(bare jid.JID, org feature.Org) *Account {
 	}
 	b := d.board(org)
 	sh := d.shardOf(bare)
+	sh.evict(d.spare)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	a := sh.accounts[bare]
 	if a == nil {
-		sh.evict()
 		a = &Account{JID: bare, Org: org, directory: d, board: b}
 		sh.accounts[bare] = a
 		sh.most = max(sh.most, len(sh.accounts))
 	}
 	a.refs.Add(1)
 	return a
-}
-
-// evict makes room when too many accounts are remembered: some that nobody
-// holds are forgotten.
-func (sh *shard) evict() {
-	if len(sh.accounts) < idle {
-		return
-	}
-	seen := 0
-	for bare, a := range sh.accounts {
-		if a.refs.Load() == 0 {
-			delete(sh.accounts, bare)
-		}
-		if seen++; seen == 64 {
-			return
-		}
-	}
 }
 
 // Account acquires an account, reading its row when it is not in memory.

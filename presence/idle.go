@@ -2,6 +2,7 @@ package presence
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -56,18 +57,19 @@ func (sh *shard) sweep(spare func(*Account) bool) (left bool) {
 		}
 	}
 	sh.mu.Unlock()
-	forget := stale[:0]
-	for _, a := range stale {
-		if !spare(a) {
-			forget = append(forget, a)
-		}
-	}
-	if len(forget) == 0 {
-		return left
+	sh.forget(stale, spare)
+	return left
+}
+
+// forget drops accounts that nobody has held since they were marked as stale.
+func (sh *shard) forget(stale []*Account, spare func(*Account) bool) {
+	stale = slices.DeleteFunc(stale, spare) // it asks archive and store, which is not done under the lock
+	if len(stale) == 0 {
+		return
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for _, a := range forget {
+	for _, a := range stale {
 		if a.refs.Load() == 0 && a.stale.Load() && sh.accounts[a.JID] == a {
 			delete(sh.accounts, a.JID)
 		}
@@ -76,5 +78,25 @@ func (sh *shard) sweep(spare func(*Account) bool) (left bool) {
 		sh.accounts = maps.Clone(sh.accounts)
 		sh.most = len(sh.accounts)
 	}
-	return left
+}
+
+// evict makes room when too many accounts are remembered: some that nobody
+// holds are forgotten at once.
+func (sh *shard) evict(spare func(*Account) bool) {
+	var stale []*Account
+	sh.mu.RLock()
+	if len(sh.accounts) >= idle {
+		seen := 0
+		for _, a := range sh.accounts {
+			if a.refs.Load() == 0 {
+				a.stale.Store(true)
+				stale = append(stale, a)
+			}
+			if seen++; seen == 64 {
+				break
+			}
+		}
+	}
+	sh.mu.RUnlock()
+	sh.forget(stale, spare)
 }

@@ -32,9 +32,10 @@ func (b *board) levels(v *viewer) {
 		}
 		return
 	}
-	rose := false
+	rose, sharper := false, false
 	set := func(level *Level, now Level) {
 		rose = rose || now < *level
+		sharper = sharper || now == Visible && *level == Coarse
 		*level = now
 		v.lowered = v.lowered || now != Full
 	}
@@ -49,6 +50,9 @@ func (b *board) levels(v *viewer) {
 	}
 	if rose {
 		v.risen()
+	}
+	if sharper { // what is on the screen was told in the short form
+		v.add(nil, v.resource.rows)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/stanza"
 )
@@ -141,5 +142,47 @@ func TestWindow(t *testing.T) {
 			}
 			w.leave()
 		})
+	}
+}
+
+// TestRowsThatWait: rows that come and go while a client takes nothing are told
+// once, those that are on the screen then; however often that was.
+func TestRowsThatWait(t *testing.T) {
+	p := meet(t)
+	p.level(presence.Visible)
+	client := p.eyes.resources[0]
+	p.sleep()
+	for range 100 {
+		for _, rows := range [][]jid.JID{{p.hero.jid}, {}} {
+			if err := p.d.SetVisible(client.a, client.s, rows); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.back()
+	if err := p.d.SetVisible(client.a, client.s, []jid.JID{p.hero.jid}); err != nil {
+		t.Fatal(err)
+	}
+	p.wake()
+	presence.Quiet(p.d)
+	if got := heard(client, p.hero.resources[0].s.JID); got != "2 7" {
+		t.Errorf("the screen heard %q", got)
+	}
+}
+
+// TestCoarseThenVisible: rows on the screen are sharp again when the level is
+// visible after it was coarse.
+func TestCoarseThenVisible(t *testing.T) {
+	p := meet(t)
+	client := p.eyes.resources[0]
+	if err := p.d.SetVisible(client.a, client.s, []jid.JID{p.hero.jid}); err != nil {
+		t.Fatal(err)
+	}
+	p.level(presence.Off)
+	p.back()
+	p.level(presence.Coarse)
+	p.level(presence.Visible)
+	if got := p.shownNow(); got != "7" {
+		t.Errorf("the screen shows the hero as %q, it is 7", got)
 	}
 }

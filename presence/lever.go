@@ -130,17 +130,27 @@ func (d *Directory) SetVisible(a *Account, s *session.Session, rows []jid.JID) e
 	b.mu.Lock()
 	var v *viewer
 	if r := a.find(s); r != nil {
-		for row := range set {
-			if _, had := r.rows[row]; !had && r.viewer != nil {
-				r.viewer.added = append(r.viewer.added, row)
-			}
+		if v = r.viewer; v != nil {
+			v.add(r.rows, set)
 		}
 		r.rows = set
-		v = r.viewer
 	}
 	b.mu.Unlock()
 	if v != nil {
 		b.flush(v)
 	}
 	return nil
+}
+
+// add notes the rows that are new, and forgets those that have gone again.
+func (v *viewer) add(before, now map[jid.JID]struct{}) {
+	added := make(map[jid.JID]struct{})
+	for row := range now {
+		_, had := before[row]
+		_, due := v.added[row]
+		if !had || due {
+			added[row] = struct{}{}
+		}
+	}
+	v.added = added
 }

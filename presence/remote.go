@@ -135,9 +135,10 @@ func (b *board) hear(a *Account, from cluster.Node, p *word) []*viewer {
 		return nil
 	}
 	e := a.entry(p.st.From)
-	if e.wire != nil && e.node == 0 {
+	if e.wire != nil && e.node == 0 && e.session != nil {
 		return nil // it is bound here
 	}
+	b.stay(e) // its stream broke here, and it is back there
 	b.settle(e, from)
 	if same(e.wire, u.wire) && e.scope == p.scope {
 		return nil

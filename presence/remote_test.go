@@ -2,6 +2,7 @@ package presence
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,4 +48,30 @@ func FuzzWord(f *testing.F) {
 			t.Fatalf("%q became %q", wire.Stored(), second.Stored())
 		}
 	})
+}
+
+// TestEvict: an account that nobody holds makes room for others, but not if
+// memory knows more of it than the store.
+func TestEvict(t *testing.T) {
+	sh := shard{accounts: make(map[jid.JID]*Account)}
+	for i := range idle {
+		who := jid.MustParse(fmt.Sprintf("p%d@hug.example", i))
+		sh.accounts[who] = &Account{JID: who}
+	}
+	odd := func(a *Account) bool { return strings.HasSuffix(a.JID.Local(), "1") }
+	for range 100 {
+		sh.evict(odd)
+	}
+	if len(sh.accounts) >= idle {
+		t.Errorf("%d accounts are left, want fewer than %d", len(sh.accounts), idle)
+	}
+	kept := 0
+	for _, a := range sh.accounts {
+		if odd(a) {
+			kept++
+		}
+	}
+	if want := (idle + 8) / 10; kept != want {
+		t.Errorf("%d are left that memory alone knows, want %d", kept, want)
+	}
 }

@@ -468,3 +468,32 @@ func playSeam(t *testing.T, people []string, sees func(h *house, one, other int)
 		}
 	})
 }
+
+// TestBackElsewhere: a resource whose stream broke at one node and that is back
+// at the other, before the first has told that it is gone, stays there.
+func TestBackElsewhere(t *testing.T) {
+	people := []string{"anna", "bert"}
+	file := seamStore(t, people, func(one, other int) bool { return one != other }, 0)
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 1, file)
+		h.start(0, people)
+		h.start(1, people)
+		here, there := h.nodes[0], h.nodes[1]
+		here.bind(here.people[0], "desk")
+		here.say(here.people[0].resources[0], 1)
+		here.bind(here.people[1], "phone")
+		here.say(here.people[1].resources[0], 2)
+		time.Sleep(time.Second)
+		here.drop(here.people[1], 0) // it lingers for half a second
+		there.bind(there.people[1], "phone")
+		there.say(there.people[1].resources[0], 3)
+		time.Sleep(seamQuiet)
+		phone := there.people[1].resources[0].s.JID
+		if got := heard(here.people[0].resources[0], phone); got != "2 3" {
+			t.Errorf("anna heard %q of bert, want 2 3", got)
+		}
+		for i := range h.nodes {
+			h.stop(i, true)
+		}
+	})
+}

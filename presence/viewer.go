@@ -22,8 +22,6 @@ type viewer struct {
 
 	turn  sync.Mutex // one flush at a time
 	round uint64     // how far the round under way goes; 0: none is. Guarded by turn
-	// retell are contacts to be told of as they are now; guarded by turn.
-	retell []jid.JID
 
 	lost atomic.Bool // some was lost on the way: all is to be told anew
 
@@ -37,7 +35,7 @@ type viewer struct {
 	watches  []jid.JID     // board.watch
 	resource *Resource
 	// For the next flush; guarded by turn as well.
-	added  []jid.JID // rows that are new
+	added  map[jid.JID]struct{} // rows to be told of as they are now
 	amends map[jid.JID]amendment
 	// later are amendments that wait until more is told.
 	later map[jid.JID]amendment
@@ -120,17 +118,11 @@ func (b *board) tell(v *viewer, out *batch) (more bool) {
 		b.forgetAll(v)
 	}
 	b.levels(v)
-	for _, row := range v.added {
-		if a := b.directory.find(row); a != nil && v.levelOf(a) == Visible {
-			v.retell = append(v.retell, row)
-		}
-	}
-	v.added = nil
 	if len(v.amends) > 0 {
 		return b.tellAmended(v, out)
 	}
-	if len(v.retell) > 0 {
-		return b.tellAgain(v, out)
+	if len(v.added) > 0 {
+		return b.tellAdded(v, out)
 	}
 	if v.round == 0 {
 		v.round = b.version
