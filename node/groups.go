@@ -391,6 +391,9 @@ type groupRow struct {
 // MaxGroupLines is how many lines a file of memberships may have.
 const MaxGroupLines = 1_000_000
 
+// maxShown is how many bytes of a bad field a problem shows.
+const maxShown = 200
+
 // ImportGroups reads memberships from a CSV file and gives them to the server
 // (or to the store, if no server runs). When any line is wrong nothing is
 // imported and the report says what to mend.
@@ -419,7 +422,8 @@ func ImportGroups(ctx context.Context, c *ops.Caller, file io.Reader, o ImportOp
 		return GroupImportReport{}, err
 	}
 	report.Problems = merge(problems, report.Problems)
-	report.Refused = len(report.Problems)
+	report.Problems = report.Problems[:min(len(report.Problems), maxProblems+1)] // one may say that reading ended
+	report.Refused += len(problems)
 	return report, nil
 }
 
@@ -465,6 +469,7 @@ func parseGroups(file io.Reader) (rows []groupRow, problems []store.Problem, err
 
 func parseMembership(line int, record []string, seen map[[2]string]int) (row groupRow, problem *store.Problem) {
 	wrong := func(who, format string, args ...any) (groupRow, *store.Problem) {
+		who = who[:min(len(who), maxShown)] // a quote that is not closed takes in the rest of the file
 		return row, &store.Problem{Line: line, JID: strings.ToValidUTF8(who, "\uFFFD"), Reason: fmt.Sprintf(format, args...)}
 	}
 	if len(record) != 2 {
@@ -527,14 +532,22 @@ func (a *admin) takeGroups(c *ops.Call, lines map[string][]roster.ImportLine, pr
 	if err != nil {
 		return nil, err
 	}
-	report := GroupImportReport{Problems: problems}
+	report := GroupImportReport{Problems: problems, Refused: len(problems)}
 	if len(lines) > 1 && !dry {
 		return nil, fmt.Errorf("import memberships: the file has groups of %d organisations: nothing imported, want one file for each", len(lines))
 	}
+	orgs, err := a.store.Orgs(c.Context())
+	if err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	for domain, part := range lines {
-		if _, err := a.org(c.Context(), domain); err != nil {
-			report.Problems = append(report.Problems, store.Problem{Line: part[0].Line, JID: part[0].Who.String(), Reason: err.Error()})
+		if !slices.ContainsFunc(orgs, func(o store.Organisation) bool { return o.Domain == domain }) {
+			report.Refused += len(part)
+			if len(report.Problems) < maxProblems {
+				_, err := a.org(c.Context(), domain) // it says what was meant
+				report.Problems = append(report.Problems, store.Problem{Line: part[0].Line, JID: part[0].Who.String(), Reason: fmt.Sprint(err)})
+			}
 			continue
 		}
 		r, err := gs.Import(c.Context(), domain, part, dry || len(problems) > 0, c.Progress)
@@ -543,10 +556,10 @@ func (a *admin) takeGroups(c *ops.Call, lines map[string][]roster.ImportLine, pr
 		}
 		report.Added += r.Added
 		report.There += r.There
+		report.Refused += r.Refused
 		report.Problems = append(report.Problems, r.Problems...)
 	}
 	report.Problems = merge(nil, report.Problems)
-	report.Refused = len(report.Problems)
 	report.Problems = report.Problems[:min(len(report.Problems), maxProblems)]
 	if !dry && report.Refused == 0 {
 		a.log.Info("memberships imported", "memberships", report.Added, "seconds", time.Since(began).Seconds())

@@ -148,6 +148,49 @@ func TestImportGroups(t *testing.T) {
 	}
 }
 
+// TestImportGroupsBadFiles: a file of which nothing is right is refused with the
+// first problems of each kind and the number of all, whatever it is full of.
+func TestImportGroupsBadFiles(t *testing.T) {
+	cfg := groupHouse(t, 3)
+	many := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format+"\n", i, i)
+		}
+		return b.String()
+	}
+	for _, c := range []struct {
+		name, text string
+		dry        bool
+		refused    int
+		reason     string
+	}{
+		{"groups that are not there", many("g%d@hug.example,p%d@hug.example", 20_000), false, 20_000, "there is no group g"},
+		{"organisations that are not there", many("nurses@h%d.example,p%d@hug.example", 20_000), true, 20_000, "no organisation"},
+		{"lines of nothing", many("%d;%d", 20_000), false, maxProblems + 1, "1 columns"},
+		{"a quote that is not closed", "nurses,p0@hug.example\n\"" + strings.Repeat("nurses,p1@hug.example\n", 50_000), false, 1, "not CSV"},
+		{"a quote around the rest", "nurses,\"" + strings.Repeat("nurses,p1@hug.example\n", 50_000) + "\"", false, 1, "no account's address"},
+		{"of another organisation", "nurses@hug.example,p0@other.example\r\n", false, 1, "another organisation"},
+		{"twice, by other letters", "nurses,p0@hug.example\r\nNURSES@HUG.example,P0@hug.EXAMPLE\r\n", false, 1, "twice: line 1"},
+	} {
+		r := importText(t, cfg, c.text, c.dry)
+		if r.Refused != c.refused || len(r.Problems) == 0 || len(r.Problems) > maxProblems+1 {
+			t.Errorf("%s: %d refused, want %d, %d problems", c.name, r.Refused, c.refused, len(r.Problems))
+			continue
+		}
+		size := 0
+		for _, p := range r.Problems {
+			size += len(p.JID) + len(p.Reason)
+		}
+		if !strings.Contains(r.Problems[0].Reason, c.reason) || size > 1000*maxProblems {
+			t.Errorf("%s: %d bytes of %+.300v", c.name, size, r.Problems[0])
+		}
+	}
+	if r := importText(t, cfg, "\xef\xbb\xbfGroup,JID\r\n\"nurses\",\"p0@hug.example\"\r\nnurses@hug.example,p1@hug.example", false); r.Added != 2 || r.Refused != 0 {
+		t.Errorf("a good file: %+v", r)
+	}
+}
+
 // FuzzParseGroups: whatever stands in a file, each of its lines is a
 // membership of addresses that can be read again, or a problem.
 func FuzzParseGroups(f *testing.F) {

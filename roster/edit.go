@@ -29,13 +29,25 @@ func (gs *Groups) change(ctx context.Context, org feature.Org, f func(x *index, 
 	}
 	x.edit.Lock()
 	defer x.edit.Unlock()
+	fresh := !gs.store.Shared() // nobody else writes
 	for try := 1; ; try++ {
-		log, err := f(x, x.version) // only changed under x.edit
+		at := x.version // only changed under x.edit
+		log, err := f(x, at)
+		if !fresh && (refused(err) || err == nil && len(log) == 0) {
+			// Nothing to do, as far as this process has read.
+			if e := x.catchUp(ctx); e != nil {
+				return errors.Join(err, e)
+			}
+			fresh = true
+			if x.version != at {
+				continue
+			}
+		}
 		if err == nil {
 			return x.follow(ctx, log)
 		}
 		// It may have been written all the same (a commit without an answer).
-		if !refused(err) {
+		if fresh = true; !refused(err) {
 			if e := x.catchUp(context.WithoutCancel(ctx)); e != nil {
 				return errors.Join(err, e)
 			}
@@ -121,6 +133,9 @@ func (x *index) reload(ctx context.Context) error {
 // follow has the index show edits that are written, and tells them. The caller
 // holds x.edit.
 func (x *index) follow(ctx context.Context, log []store.GroupLog) error {
+	if len(log) == 0 {
+		return nil
+	}
 	gs := x.groups
 	var people []store.GroupPerson
 	if len(x.open) == 0 && slices.ContainsFunc(log, func(l store.GroupLog) bool {

@@ -1,6 +1,7 @@
 package roster_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,6 +108,157 @@ func members(g *roster.Group) (out []string) {
 		return true
 	})
 	return out
+}
+
+// TestImportMeetsEdits: what happens to people and groups between the writing
+// of an import and its showing leaves the index as the store is.
+func TestImportMeetsEdits(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		for name, meet := range map[string]struct {
+			do      func(ctx context.Context, st *store.Store, gs *roster.Groups, g *roster.Group) error
+			refused bool
+		}{
+			"an account is deleted": {func(ctx context.Context, st *store.Store, gs *roster.Groups, g *roster.Group) error {
+				return st.DeleteAccount(ctx, g.Org(), "c1")
+			}, false},
+			"an account is deleted and made again": {func(ctx context.Context, st *store.Store, gs *roster.Groups, g *roster.Group) error {
+				if err := st.DeleteAccount(ctx, g.Org(), "c1"); err != nil {
+					return err
+				}
+				_, err := st.CreateAccount(ctx, g.Org(), "c1", nil)
+				return err
+			}, false},
+			"somebody joins": {func(ctx context.Context, st *store.Store, gs *roster.Groups, g *roster.Group) error {
+				_, err := gs.Join(ctx, g, contact(1))
+				return err
+			}, false},
+			"somebody joins and leaves": {func(ctx context.Context, st *store.Store, gs *roster.Groups, g *roster.Group) error {
+				_, err := gs.Join(ctx, g, contact(1))
+				if err == nil {
+					_, err = gs.Leave(ctx, g, contact(1))
+				}
+				return err
+			}, true},
+			"the group is removed": {func(ctx context.Context, st *store.Store, gs *roster.Groups, g *roster.Group) error {
+				return gs.RemoveGroup(ctx, g)
+			}, true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				ctx, st := t.Context(), open(t)
+				org, err := st.AddOrg(ctx, "hug.example")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 3 {
+					if _, err := st.CreateAccount(ctx, org, fmt.Sprintf("c%d", i), nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				gs, err := roster.LoadGroups(ctx, st)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g, err := gs.AddGroup(ctx, org, roster.NewGroup{Name: "team"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var lines []roster.ImportLine
+				for i := range 3 {
+					lines = append(lines, roster.ImportLine{Line: i + 1, Group: "team", Who: contact(i)})
+				}
+				_, err = gs.Import(ctx, "hug.example", lines, false, func(done, total int) {
+					if err := meet.do(ctx, st, gs, g); err != nil {
+						t.Error(err)
+					}
+				})
+				if refused := err != nil; refused != meet.refused {
+					t.Errorf("import: %v", err)
+				}
+				if err := gs.Refresh(ctx, org); err != nil {
+					t.Fatal(err)
+				}
+				fresh, err := roster.LoadGroups(ctx, st)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sorted := func(gs *roster.Groups) (out []string) {
+					if g := gs.Find(org, "team"); g != nil {
+						out = members(g)
+						slices.Sort(out)
+					}
+					return out
+				}
+				if got, want := sorted(gs), sorted(fresh); !slices.Equal(got, want) {
+					t.Errorf("the index has %v, the store %v", got, want)
+				}
+				if gs.Version(org) != fresh.Version(org) {
+					t.Errorf("version %d, in the store %d", gs.Version(org), fresh.Version(org))
+				}
+			})
+		}
+	})
+}
+
+// TestEditsOfOneSecondAgo: an edit is judged by what is so, not by what a
+// process that shares the store has read so far.
+func TestEditsOfOneSecondAgo(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {
+		ctx, st := t.Context(), open(t)
+		if !st.Shared() {
+			t.Skip("nobody else writes to a file of SQLite")
+		}
+		org, err := st.AddOrg(ctx, "hug.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.CreateAccount(ctx, org, "c0", nil); err != nil {
+			t.Fatal(err)
+		}
+		here, err := roster.LoadGroups(ctx, st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := here.AddGroup(ctx, org, roster.NewGroup{Name: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := here.AddGroup(ctx, org, roster.NewGroup{Name: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := roster.LoadGroups(ctx, st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		find := func(name string) *roster.Group { return there.Find(org, name) }
+		if _, err := here.Join(ctx, a, contact(0)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := there.Leave(ctx, find("a"), contact(0)); err != nil || n != 1 {
+			t.Errorf("who joined elsewhere leaves: %d, %v", n, err)
+		}
+		if n, err := here.Join(ctx, a, contact(0)); err != nil || n != 1 {
+			t.Errorf("who left elsewhere joins: %d, %v", n, err)
+		}
+		if err := here.Show(ctx, a, b, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := there.Hide(ctx, find("a"), find("b")); err != nil {
+			t.Errorf("what was shown elsewhere is hidden: %v", err)
+		}
+		if err := here.Nest(ctx, a, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := there.Unnest(ctx, find("a")); err != nil {
+			t.Errorf("what was nested elsewhere is unnested: %v", err)
+		}
+		if err := here.RemoveGroup(ctx, b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := there.AddGroup(ctx, org, roster.NewGroup{Name: "b"}); err != nil {
+			t.Errorf("a name that was given up elsewhere: %v", err)
+		}
+	})
 }
 
 // TestImportIsOneFlip: an import that is cut short leaves nothing, one of many

@@ -114,8 +114,16 @@ func (g *Group) room(more int) error {
 // An Import says of each membership of a list whether it can be.
 type Import struct {
 	Added, There int             // new ones, and those there already
-	Problems     []store.Problem // by line
+	Refused      int             // lines with problems
+	Problems     []store.Problem // by line; MaxProblems at most
 }
+
+// MaxProblems is how many problems of one import are told, and maxMeant for how
+// many groups that are not there it is looked for what was meant.
+const (
+	MaxProblems = 1000
+	maxMeant    = 20
+)
 
 // An ImportLine is a membership to be, from a line of a file. Org tells which
 // organisation; who has to be of it.
@@ -146,7 +154,7 @@ func (gs *Groups) Import(ctx context.Context, domain string, lines []ImportLine,
 		}
 	}
 	plan, err := x.plan(ctx, lines)
-	if err != nil || dry || len(plan.report.Problems) > 0 || len(plan.joins) == 0 {
+	if err != nil || dry || plan.report.Refused > 0 || len(plan.joins) == 0 {
 		return plan.report, err
 	}
 	return plan.report, x.take(ctx, plan, progress)
@@ -154,6 +162,7 @@ func (gs *Groups) Import(ctx context.Context, domain string, lines []ImportLine,
 
 // A plan is an import that has been looked through.
 type plan struct {
+	at     uint64 // the version that it was begun at
 	report Import
 	joins  []join // by group and account
 }
@@ -173,63 +182,86 @@ func (pl *plan) rows() []store.GroupJoin {
 	return out
 }
 
+// planStep is how many lines are looked at before others are let in.
+const planStep = 1024
+
 // plan looks at every line.
 func (x *index) plan(ctx context.Context, lines []ImportLine) (pl plan, err error) {
+	pl.at = x.groups.Version(x.org)
 	ids, err := x.lookUp(ctx, lines)
 	if err != nil {
 		return pl, err
 	}
-	gs := x.groups
-	gs.mu.RLock()
-	defer gs.mu.RUnlock()
-	problem := func(l ImportLine, format string, args ...any) {
-		pl.report.Problems = append(pl.report.Problems, store.Problem{Line: l.Line, JID: l.Who.String(), Reason: fmt.Sprintf(format, args...)})
-	}
-	more := make(map[*Group]int)
-	unknown := make(map[string]string)
-	for _, l := range lines {
-		g := x.byName[l.Group]
-		switch {
-		case g == nil:
-			if _, told := unknown[l.Group]; !told {
-				unknown[l.Group] = x.meant(l.Group)
-			}
-			problem(l, "there is no group %s@%s%s", l.Group, x.domain, unknown[l.Group])
-			continue
-		case g.kind != Explicit:
-			problem(l, "group %s has the members that its kind says (%s): nobody joins it", l.Group, g.kind)
-			continue
-		case l.Who.Domain() != x.domain:
-			problem(l, "the account is of another organisation than group %s@%s", l.Group, x.domain)
-			continue
-		case ids[l.Who.Local()] == 0:
-			problem(l, "there is no such account")
-			continue
+	p := planner{x: x, ids: ids, plan: &pl, more: make(map[*Group]int), meant: make(map[string]string)}
+	for part := range slices.Chunk(lines, planStep) {
+		if err := ctx.Err(); err != nil {
+			return pl, err
 		}
-		if p, ok := x.numbers[l.Who]; ok && g.has(p) {
-			pl.report.There++
-			continue
+		x.groups.mu.RLock()
+		for _, l := range part {
+			p.line(l)
 		}
-		more[g]++
-		if err := g.room(more[g]); err != nil {
-			problem(l, "%s", err)
-			continue
-		}
-		if x.memberships+len(pl.joins) >= MaxMemberships {
-			problem(l, "%s would have more than %d memberships", x.domain, MaxMemberships)
-			continue
-		}
-		pl.joins = append(pl.joins, join{g.id, ids[l.Who.Local()], l.Who.Local()})
+		x.groups.mu.RUnlock()
 	}
 	pl.report.Added = len(pl.joins)
 	// As the next start will read them.
 	slices.SortStableFunc(pl.joins, func(a, b join) int {
 		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.account, b.account))
 	})
-	if len(pl.report.Problems) > 0 {
-		slices.SortStableFunc(pl.report.Problems, func(a, b store.Problem) int { return a.Line - b.Line })
-	}
+	slices.SortStableFunc(pl.report.Problems, func(a, b store.Problem) int { return a.Line - b.Line })
 	return pl, nil
+}
+
+// A planner looks at lines.
+type planner struct {
+	*plan
+	x     *index
+	ids   map[string]store.AccountID
+	more  map[*Group]int
+	meant map[string]string // what to say of groups that are not there
+}
+
+func (p *planner) problem(l ImportLine, format string, args ...any) {
+	if p.report.Refused++; len(p.report.Problems) < MaxProblems {
+		p.report.Problems = append(p.report.Problems, store.Problem{Line: l.Line, JID: l.Who.String(), Reason: fmt.Sprintf(format, args...)})
+	}
+}
+
+// line looks at one line. Groups.mu is held for reading.
+func (p *planner) line(l ImportLine) {
+	x := p.x
+	g := x.byName[l.Group]
+	switch {
+	case g == nil:
+		if _, told := p.meant[l.Group]; !told && len(p.meant) < maxMeant {
+			p.meant[l.Group] = x.meant(l.Group)
+		}
+		p.problem(l, "there is no group %s@%s%s", l.Group, x.domain, p.meant[l.Group])
+		return
+	case g.kind != Explicit:
+		p.problem(l, "group %s has the members that its kind says (%s): nobody joins it", l.Group, g.kind)
+		return
+	case l.Who.Domain() != x.domain:
+		p.problem(l, "the account is of another organisation than group %s@%s", l.Group, x.domain)
+		return
+	case p.ids[l.Who.Local()] == 0:
+		p.problem(l, "there is no such account")
+		return
+	}
+	if n, ok := x.numbers[l.Who]; ok && g.has(n) {
+		p.report.There++
+		return
+	}
+	p.more[g]++
+	if err := g.room(p.more[g]); err != nil {
+		p.problem(l, "%s", err)
+		return
+	}
+	if x.memberships+len(p.joins) >= MaxMemberships {
+		p.problem(l, "%s would have more than %d memberships", x.domain, MaxMemberships)
+		return
+	}
+	p.joins = append(p.joins, join{g.id, p.ids[l.Who.Local()], l.Who.Local()})
 }
 
 // meant is what to add to an error about a group that is not there.
@@ -264,17 +296,14 @@ func (x *index) take(ctx context.Context, pl plan, progress func(done, total int
 	run, err := st.StageJoins(ctx, x.org, x.groups.Version(x.org), rows, progress)
 	if err == nil {
 		err = x.groups.change(ctx, x.org, func(x *index, at uint64) ([]store.GroupLog, error) {
-			for _, j := range pl.joins {
-				if x.byID[j.group] == nil {
-					return nil, refuse("a group was removed while its members were imported: nothing imported, run it again")
-				}
+			if err := x.still(pl); err != nil {
+				return nil, err
 			}
 			version, err := st.RevealJoins(ctx, x.org, at, run, rows)
-			log := make([]store.GroupLog, len(pl.joins))
-			for i, j := range pl.joins {
-				log[i] = store.GroupLog{Version: min(at+uint64(i)+1, version), Kind: store.GroupLogJoined, Group: j.group, Account: j.account, Local: j.local}
+			if err != nil {
+				return nil, err
 			}
-			return log, err
+			return x.revealed(ctx, pl, at, version)
 		})
 	}
 	if err == nil {
@@ -283,4 +312,61 @@ func (x *index) take(ctx context.Context, pl plan, progress func(done, total int
 	// With a context of its own: the one handed in may be what ended it. What
 	// is visible already has no run any more, and stays.
 	return errors.Join(err, st.UnstageJoins(context.WithoutCancel(ctx), x.org, run))
+}
+
+// still refuses a plan that edits have made wrong since. The caller holds
+// x.edit.
+func (x *index) still(pl plan) error {
+	if pl.at < x.floor {
+		return refuse("too much has changed while memberships were imported: nothing imported, run it again")
+	}
+	more := make(map[*Group]int)
+	for _, j := range pl.joins {
+		g := x.byID[j.group]
+		if g == nil {
+			return refuse("a group was removed while its members were imported: nothing imported, run it again")
+		}
+		more[g]++
+		p, ok := x.known(store.GroupLog{Local: j.local})
+		if ok && slices.ContainsFunc(x.moves[p], func(e entry) bool {
+			return e.version > pl.at && e.other == g && e.kind == store.GroupLogLeft
+		}) {
+			return refuse("%s@%s was taken out of group %s while it was imported: nothing imported, run it again", j.local, x.domain, g.name)
+		}
+	}
+	for g, n := range more {
+		if err := g.room(n); err != nil {
+			return err
+		}
+	}
+	if x.memberships+len(pl.joins) > MaxMemberships {
+		return refuse("%s would have more than %d memberships", x.domain, MaxMemberships)
+	}
+	return nil
+}
+
+// revealed is what an import has written. Accounts that were deleted before it
+// was shown are not members: their rows are passed over by whoever reads.
+func (x *index) revealed(ctx context.Context, pl plan, at, version uint64) ([]store.GroupLog, error) {
+	locals := make([]string, 0, len(pl.joins))
+	seen := make(map[string]bool, len(pl.joins))
+	for _, j := range pl.joins {
+		if !seen[j.local] {
+			seen[j.local] = true
+			locals = append(locals, j.local)
+		}
+	}
+	ids, err := x.groups.store.AccountIDs(context.WithoutCancel(ctx), x.org, locals)
+	if err != nil {
+		return nil, err
+	}
+	log := make([]store.GroupLog, 0, len(pl.joins)+1)
+	for i, j := range pl.joins {
+		if ids[j.local] == j.account {
+			log = append(log, store.GroupLog{
+				Version: min(at+uint64(i)+1, version), Kind: store.GroupLogJoined, Group: j.group, Account: j.account, Local: j.local,
+			})
+		}
+	}
+	return append(log, store.GroupLog{Version: version, Kind: store.GroupLogNone}), nil // takes the version along
 }
