@@ -159,7 +159,7 @@ type Cluster struct {
 
 	mu      sync.Mutex
 	peers   map[Node]*peer
-	left    map[Node]uint64 // the last life of who said good-bye
+	left    map[Node]farewell
 	streams map[Node]*snapshot
 	askings uint64 // the number of the last asking
 	started bool
@@ -168,6 +168,14 @@ type Cluster struct {
 	stop  chan struct{}
 	stops []func()
 	tasks sync.WaitGroup
+}
+
+// A farewell is a good-bye. Frames of that life, and of those before, that come
+// late are not heard; after the time of silence none are on their way, and a
+// node whose clock was set back is heard again.
+type farewell struct {
+	epoch uint64
+	at    time.Time
 }
 
 // New makes the cluster of a node. Nothing is sent before Start.
@@ -185,7 +193,7 @@ func New(c Config) (*Cluster, error) {
 	}
 	return &Cluster{
 		Config: c, subject: subjectFrom(c.Self), handlers: map[string]*Handler{},
-		peers: map[Node]*peer{}, left: map[Node]uint64{}, streams: map[Node]*snapshot{}, stop: make(chan struct{}),
+		peers: map[Node]*peer{}, left: map[Node]farewell{}, streams: map[Node]*snapshot{}, stop: make(chan struct{}),
 	}, nil
 }
 
@@ -389,11 +397,11 @@ func (c *Cluster) receive(b []byte) {
 func (c *Cluster) peer(f frame) *peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.peers[f.node]
+	p, left := c.peers[f.node], c.left[f.node]
 	switch {
 	case c.closed:
 		return nil
-	case p == nil && f.epoch <= c.left[f.node]:
+	case p == nil && f.epoch <= left.epoch && time.Since(left.at) < c.Silence:
 		c.count.stale.Add(1)
 	case p == nil && len(c.peers) >= maxNodes:
 		if c.count.beyond.Add(1) == 1 {
@@ -402,6 +410,7 @@ func (c *Cluster) peer(f frame) *peer {
 	case p == nil:
 		p = newPeer(c, f.node)
 		c.peers[f.node] = p
+		delete(c.left, f.node)
 	}
 	return p
 }
@@ -412,8 +421,8 @@ func (c *Cluster) remove(n Node, left uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.peers, n)
-	if left > c.left[n] {
-		c.left[n] = left
+	if left > 0 {
+		c.left[n] = farewell{left, time.Now()}
 	}
 }
 

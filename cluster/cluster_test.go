@@ -547,3 +547,54 @@ func BenchmarkPublish(b *testing.B) {
 		}
 	}
 }
+
+// TestClockBack: a node whose clock was set back before it started again is
+// heard, after a good-bye and after a death, and gets what the others have.
+func TestClockBack(t *testing.T) {
+	for _, bye := range []bool{true, false} {
+		t.Run(fmt.Sprint("good-bye ", bye), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := cluster.NewHub(1)
+				a, b := join(t, h, 1, 1000, nil), join(t, h, 2, 1, nil)
+				a.set(0, 1, "romeo", "here")
+				b.set(0, 1, "juliet", "here")
+				time.Sleep(quiet)
+				if d := differ(a, b); d != "" {
+					t.Error(d)
+				}
+				if !bye {
+					h.Cut(1, 2, true)
+				}
+				closeAll(t, a)
+				time.Sleep(quiet)
+				h.Cut(1, 2, false)
+				again := join(t, h, 1, 500, nil)
+				again.set(0, 1, "romeo", "again")
+				time.Sleep(quiet)
+				if d := differ(again, b); d != "" {
+					t.Error(d)
+				}
+				closeAll(t, again, b)
+			})
+		})
+	}
+}
+
+// TestManyNodesCome: nodes that come and go under ever new numbers do not use
+// up the places of those who want a snapshot.
+func TestManyNodesCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := cluster.NewHub(1)
+		a := join(t, h, 1, 1, nil)
+		a.set(0, 1, "romeo", "here")
+		for n := range 300 {
+			b := join(t, h, cluster.Node(n+2), 1, nil)
+			time.Sleep(quiet)
+			if n > 250 && b.knows(1)["0 1 romeo"] != "here" {
+				t.Errorf("node %d was not told", n+2)
+			}
+			closeAll(t, b)
+		}
+		closeAll(t, a)
+	})
+}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ type snapshot struct {
 	number uint64 // of its asking
 	stands uint64
 
+	asked   time.Time     // for the last time; guarded by Cluster.mu
 	wake    chan struct{} // the receiver was heard
 	pending []byte        // the piece that is being filled, without its head
 	next    uint64        // its number
@@ -36,20 +38,24 @@ func (c *Cluster) asked(f frame) {
 	}
 	c.mu.Lock()
 	s := c.streams[f.node]
+	now := time.Now()
 	if s != nil && s.epoch == f.epoch && s.number == f.seq {
+		s.asked = now
 		c.mu.Unlock()
 		s.confirm(f.piece, f.flag)
 		return
 	}
-	older := s != nil && (f.epoch < s.epoch || f.epoch == s.epoch && f.seq < s.number)
-	if c.closed || older || f.piece > 0 || s == nil && len(c.streams) >= maxNodes {
+	// A smaller epoch is a late frame, or a node whose clock was set back: that
+	// one goes on asking.
+	older := s != nil && (f.epoch < s.epoch && now.Sub(s.asked) < c.Silence || f.epoch == s.epoch && f.seq < s.number)
+	if c.closed || older || f.piece > 0 || s == nil && !c.room(now) {
 		c.mu.Unlock()
 		c.count.stale.Add(1)
 		return
 	}
 	fresh := &snapshot{
 		c: c, node: f.node, epoch: f.epoch, number: f.seq,
-		heard: time.Now(), wake: make(chan struct{}, 1),
+		asked: now, heard: now, wake: make(chan struct{}, 1),
 	}
 	c.streams[f.node] = fresh
 	c.tasks.Add(1)
@@ -59,6 +65,15 @@ func (c *Cluster) asked(f frame) {
 	}
 	c.count.served.Add(1)
 	go fresh.run()
+}
+
+// room reports whether there may be one more snapshot. Marks of those that
+// ended long ago go first. c.mu is held.
+func (c *Cluster) room(now time.Time) bool {
+	if len(c.streams) >= maxNodes {
+		maps.DeleteFunc(c.streams, func(_ Node, s *snapshot) bool { return now.Sub(s.asked) > 2*c.Silence })
+	}
+	return len(c.streams) < maxNodes
 }
 
 // run gives the snapshot. It ends when the receiver has all of it, is not
