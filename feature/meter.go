@@ -144,6 +144,7 @@ type sampler struct {
 	since atomic.Int64  // its begin, µs
 	open  atomic.Int32  // spans being measured now
 	clock atomic.Int64  // what reading the clock takes, ns
+	never atomic.Bool   // whatever the dial says
 }
 
 // reading learns what reading the clock takes from two readings in a row: one
@@ -207,9 +208,19 @@ func (s *sampler) measured() {
 
 // limit takes over the dial.
 func (s *sampler) limit(most int64) {
+	if s.never.Load() {
+		most = 0
+	}
 	if old := s.most.Swap(uint32(most)); old != uint32(most) {
 		s.rate.Store(uint32(min(fewest, most)))
 	}
+}
+
+// Unmeter has no span measured from now on, whatever the dial ledger.sample
+// says: for who wants to know what measuring costs.
+func (l *Ledger) Unmeter() {
+	l.never.Store(true)
+	l.limit(0)
 }
 
 // threadTime is the CPU time of the calling thread in nanoseconds.

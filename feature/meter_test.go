@@ -202,3 +202,31 @@ func TestPeak(t *testing.T) {
 		t.Error("features have peaks of their own")
 	}
 }
+
+// TestUnmeter: nothing is measured any more, not even after the dial was
+// turned, and calls are counted all the same.
+func TestUnmeter(t *testing.T) {
+	b := feature.NewBoard()
+	b.Unmeter()
+	if err := b.Set("ledger.sample", feature.Scope{}, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	a := b.Account(feature.Server, 1)
+	var sp feature.Span
+	for range 100 {
+		sp.Begin(a)
+		if sp.Measured() {
+			t.Fatal("a span is measured")
+		}
+		sp.End()
+		sp.Whole(a)
+		if sp.Measured() {
+			t.Fatal("a whole span is measured")
+		}
+		sp.End()
+	}
+	a.Calls.Add(1)
+	if r := b.Snapshot()[int(a.Number())]; r.CPU != 0 || r.Calls != 1 {
+		t.Errorf("%+v", r)
+	}
+}

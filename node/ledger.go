@@ -61,10 +61,13 @@ type books struct {
 
 // start begins to read; stop ends it and writes what is left.
 func (b *books) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	b.cancel, b.ended = cancel, make(chan struct{})
 	first := b.read()
 	b.recent = []reading{first}
+	if b.node.Unmetered {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel, b.ended = cancel, make(chan struct{})
 	go b.run(ctx, first)
 }
 

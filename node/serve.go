@@ -36,6 +36,15 @@ func NewLog(c LogConfig, w io.Writer) *slog.Logger {
 // Serve runs a node until ctx ends or SIGTERM or SIGINT comes; then it drains:
 // nil when everything was closed in order. A second signal ends it at once.
 func Serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
+	return serve(ctx, cfg, log, false)
+}
+
+// ServeUnmetered is Serve with Node.Unmetered set.
+func ServeUnmetered(ctx context.Context, cfg *Config, log *slog.Logger) error {
+	return serve(ctx, cfg, log, true)
+}
+
+func serve(ctx context.Context, cfg *Config, log *slog.Logger, unmetered bool) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
@@ -44,6 +53,7 @@ func Serve(ctx context.Context, cfg *Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	n.Unmetered = unmetered
 	startCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	started := make(chan error, 1)

@@ -21,7 +21,10 @@ type Stir struct {
 	// Came counts presences of others, and Backlog has how many pairs of a
 	// viewer and another did not see as it was, by the hundredth of a second of
 	// the loop's time.
+	// Made counts the changes that were sent, likewise: fewer than Rate says
+	// when the loader cannot keep up.
 	Came    []uint32
+	Made    []uint32
 	Backlog []int
 	// Times are from a change until it is seen, of those that are seen before
 	// the next one of the same person.
@@ -96,6 +99,7 @@ func (s *Stir) Run(d time.Duration, stop <-chan struct{}) error {
 		}
 		for ; s.Rate > 0 && next <= now; next += step {
 			s.change(c.Guests[s.random.IntN(len(c.Guests))], next)
+			s.Made[now/tick]++
 		}
 		wait := min(until-now, 20*time.Millisecond)
 		if s.Rate > 0 {
@@ -124,9 +128,14 @@ func (s *Stir) Settle(patience time.Duration) error {
 }
 
 // CameBetween is how many presences came between two times of the loop's clock.
-func (s *Stir) CameBetween(from, to time.Duration) (sum int) {
-	for i := int(from / tick); i < int(to/tick) && i < len(s.Came); i++ {
-		sum += int(s.Came[i])
+func (s *Stir) CameBetween(from, to time.Duration) int { return between(s.Came, from, to) }
+
+// MadeBetween is how many changes were sent between two times.
+func (s *Stir) MadeBetween(from, to time.Duration) int { return between(s.Made, from, to) }
+
+func between(counts []uint32, from, to time.Duration) (sum int) {
+	for i := int(from / tick); i < int(to/tick) && i < len(counts); i++ {
+		sum += int(counts[i])
 	}
 	return sum
 }
@@ -134,7 +143,7 @@ func (s *Stir) CameBetween(from, to time.Duration) (sum int) {
 // note begins the counts of a time.
 func (s *Stir) note(now time.Duration) {
 	for len(s.Came) <= int(now/tick) {
-		s.Came, s.Backlog = append(s.Came, 0), append(s.Backlog, s.wrong)
+		s.Came, s.Made, s.Backlog = append(s.Came, 0), append(s.Made, 0), append(s.Backlog, s.wrong)
 	}
 	s.Backlog[now/tick] = s.wrong
 }

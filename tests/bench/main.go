@@ -61,10 +61,18 @@ var measurements = []struct {
 	{"group-add", "one person joins a group that 10,000 see, and leaves it", (*bench).groupAdd},
 	{"growth", "the exponent of presence: 200, 600, 2,000 people, one group and groups of 50", (*bench).growth},
 	{"top", "`bearhug top` while 2,000 people of one group connect at once", (*bench).top},
+	{"ledger", "what the ledger's measuring costs: storms and chat with and without it, in turns", (*bench).ledger},
 	{"lever", "presence made coarse in the middle of a storm of 1,000 people, and full again", (*bench).lever},
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == serveWord {
+		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	o := options{}
 	flag.StringVar(&o.bearhug, "bearhug", "bin/bearhug", "the server's `program`")
 	flag.StringVar(&o.cache, "cache", "", "`directory` of prepared archives; default is the user's cache")

@@ -72,7 +72,8 @@ func (b *bench) csv(people []*rehearse.Person) []byte {
 type server struct {
 	b        *bench
 	dir      string
-	database string // db.url
+	database string   // db.url
+	program  []string // that serves; nil: the one under test
 	ports    map[string]netip.AddrPort
 	cmd      *exec.Cmd
 	log      *os.File
@@ -160,7 +161,11 @@ func (s *server) start() (err error) {
 	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
 		return err
 	}
-	args := append([]string{"-c", strconv.Itoa(s.b.serverCore), s.b.bearhug}, s.arguments("serve")...)
+	program := s.program
+	if program == nil {
+		program = []string{s.b.bearhug, "serve"}
+	}
+	args := append([]string{"-c", strconv.Itoa(s.b.serverCore)}, s.arguments(program...)...)
 	s.cmd = exec.Command("taskset", args...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
