@@ -67,7 +67,7 @@ func (b *board) rebound(a *Account) {
 		if other.cut.Beyond(a.JID) {
 			return true, true
 		}
-		return old.Beyond(other.JID), now.Beyond(other.JID)
+		return old.LeftOut(other.JID), now.Beyond(other.JID)
 	})
 	for v := range due {
 		b.directory.flusher.flushSoon(v)

@@ -89,8 +89,9 @@ func (a *Account) push(c *edited) {
 		}
 		before := r.follower.Told()
 		before.Personal = c.Version - 1
-		items := slices.DeleteFunc(r.follower.Rebound(c.view), func(other roster.Change) bool { return other.Item.JID == c.Item.JID })
+		items := r.follower.Rebound(c.view)
 		moved = moved || len(items) > 0
+		items = slices.DeleteFunc(items, func(other roster.Change) bool { return other.Item.JID == c.Item.JID })
 		after := r.follower.Told()
 		after.Personal = c.Version
 		a.pushAll(r, append(items, c.Change), before, after)

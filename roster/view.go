@@ -201,8 +201,17 @@ func (w *View) bound() {
 			}
 		}
 	}
-	if left {
-		w.cut = fit
+	if !left {
+		return
+	}
+	w.cut = fit
+	if own != nil {
+		items, _ := own.Items()
+		for _, it := range items {
+			if p, ok := x.numbers[it.JID]; ok && it.Listed {
+				fit.add(p)
+			}
+		}
 	}
 }
 
@@ -260,9 +269,15 @@ func (w *View) Has(contact jid.JID) bool {
 }
 
 // Beyond reports whether the contact was beyond the bound when the View was
-// made, or came later; nil has nobody beyond.
+// made, or came later, and has no personal item now; nil has nobody beyond.
 func (w *View) Beyond(contact jid.JID) bool {
-	if w == nil || w.cut == nil || w.own.lists(contact) {
+	return w != nil && w.cut != nil && !w.own.lists(contact) && w.LeftOut(contact)
+}
+
+// LeftOut is Beyond with the personal items that there were when the View was
+// made.
+func (w *View) LeftOut(contact jid.JID) bool {
+	if w == nil || w.cut == nil {
 		return false
 	}
 	w.groups.mu.RLock()
