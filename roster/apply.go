@@ -126,6 +126,7 @@ func (x *index) add(row store.GroupRow) *Group {
 // bury removes a group. Its object keeps the members, for those who missed it.
 func (x *index) bury(g *Group, version uint64) {
 	if g.kind == Explicit {
+		x.settle(g)
 		for _, p := range g.members {
 			m := &x.people[p]
 			i, _ := slices.BinarySearchFunc(m.groups, g, byID)
@@ -184,10 +185,13 @@ func (x *index) created(l store.GroupLog, tell teller) {
 		return
 	}
 	x.whole = append(x.whole, p)
+	_, online := x.groups.online[x.domain][x.people[p].jid]
 	for _, g := range x.open {
 		if g.kind == Everyone {
 			x.note(g, l.Version, store.GroupLogJoined, p)
 			tell(MemberAdded, g, nil, x.people[p].jid)
+		} else if online { // it came before this was known of it
+			x.crowd.add(p)
 		}
 	}
 }

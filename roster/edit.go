@@ -160,6 +160,9 @@ func (x *index) follow(ctx context.Context, log []store.GroupLog) error {
 	for _, l := range log {
 		changes = append(changes, x.apply(l)...)
 	}
+	for g := range x.leaving {
+		x.settle(g)
+	}
 	x.forget()
 	gs.mu.Unlock()
 	gs.present.Unlock()

@@ -341,3 +341,60 @@ func TestClockBackOfFlips(t *testing.T) {
 	c.back()
 	c.right("after another start")
 }
+
+// TestManyGroupsOfOnePair: two who share very many groups have an item of a
+// bounded size, and leave and join are told as ever; many who leave at once, and
+// come again, stand in the order of joining.
+func TestManyGroupsOfOnePair(t *testing.T) {
+	st, org, gs := crowdOf(t, 3, 150, 150)
+	who := func(n int) jid.JID { return jid.MustParse(fmt.Sprintf("person%06d@big.example", n)) }
+	c := gs.View(who(0), 10, nil).Item(who(1))
+	if n := len(c.Item.Groups); n != roster.MaxLabels || c.Item.Sub != roster.Both {
+		t.Errorf("%d labels, %v", n, c.Item.Sub)
+	}
+	since := gs.At(who(0))
+	g := gs.Find(org, "group0000")
+	if n, err := gs.Leave(t.Context(), g, who(0), who(1)); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	if n, err := gs.Join(t.Context(), g, who(1)); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if changed, full := gs.Delta(who(0), since, nil); full || len(changed) != 2 {
+		t.Errorf("%v has changed, full %v", changed, full)
+	}
+	other, err := roster.LoadGroups(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"person000002", "person000001"}
+	if got, read := members(g), members(other.Find(org, "group0000")); !slices.Equal(got, want) || !slices.Equal(read, want) {
+		t.Errorf("members %v, as read %v, want %v", got, read, want)
+	}
+}
+
+// TestAccountKnownLate: who came online before this process read that the
+// account is there is in the group of those online as soon as it has.
+func TestAccountKnownLate(t *testing.T) {
+	s, rosters := house(t, 1, always(100))
+	here, err := rosters.Groups.AddGroup(t.Context(), s.org, roster.NewGroup{Name: "here", Kind: roster.Online})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := begin(t, s, rosters, "c0")
+	rosters.Groups.SetOnline(contact(0), true)
+	s.store.WatchGroups(func(feature.Org) {}) // another process made it
+	s.account(t, t, "c1")
+	rosters.Groups.SetOnline(contact(1), true)
+	if err := rosters.Groups.Refresh(t.Context(), s.org); err != nil {
+		t.Fatal(err)
+	}
+	if !here.Has(contact(1)) {
+		t.Error("is online, and not in the group of those online")
+	}
+	c.next(10)
+	c.right("known late")
+	rosters.Groups.SetOnline(contact(1), false)
+	c.next(10)
+	c.right("gone")
+}

@@ -23,6 +23,7 @@ const (
 	MaxDepth       = 8         // groups nested in one another, the outermost included
 	MaxLabel       = 255       // bytes
 	MaxAbout       = 4096      // bytes of a description
+	MaxLabels      = 100       // groups that a roster names of one contact: the first ones made
 )
 
 // Delimiter stands between the labels of nested groups in a roster
@@ -94,6 +95,7 @@ type index struct {
 	graves         []*Group // of those kinds, gone of late
 	crowd          crowd
 	moves          map[person][]entry // who joined and left of late
+	leaving        map[*Group][]person // who left and is still on the list of members, during an edit
 	loaded         uint64             // the version that was read: who has no number was in no group since
 	departed       map[jid.JID]uint64 // accounts gone of late
 	history        []batch            // how many entries each version has made
@@ -222,6 +224,7 @@ func (gs *Groups) newIndex(o store.Organisation) *index {
 		groups: gs, org: o.ID, domain: o.Domain,
 		byID: make(map[uint64]*Group), byName: make(map[string]*Group),
 		numbers: make(map[jid.JID]person), moves: make(map[person][]entry), departed: make(map[jid.JID]uint64),
+		leaving: make(map[*Group][]person),
 	}
 }
 
@@ -549,15 +552,32 @@ func (x *index) sees(v, p person, present, care bool) bool {
 	if v == p {
 		return false
 	}
-	mine := x.groupsOf(v, true)
-	for _, g := range x.groupsOf(p, present) {
-		for a := g; a != nil; a = a.parent {
-			if meet(mine, a.shown, care) {
-				return true
-			}
+	for _, g := range x.people[p].groups {
+		if x.shownTo(v, g, care) {
+			return true
+		}
+	}
+	for _, g := range x.open {
+		if (g.kind == Everyone || present) && x.shownTo(v, g, care) {
+			return true
 		}
 	}
 	return false
+}
+
+// shownTo reports whether v, who counts as online, sees the members of a group.
+func (x *index) shownTo(v person, g *Group, care bool) bool {
+	for a := g; a != nil; a = a.parent {
+		if x.meets(v, a, care) {
+			return true
+		}
+	}
+	return false
+}
+
+// meets is shownTo by a group's own relations only.
+func (x *index) meets(v person, g *Group, care bool) bool {
+	return meet(x.people[v].groups, g.shown, care) || len(x.open) > 0 && meet(x.open, g.shown, care)
 }
 
 // meet reports whether one of the groups stands among the relations; both are

@@ -169,6 +169,9 @@ func (x *index) join(g *Group, p person) bool {
 	if found {
 		return false
 	}
+	if slices.Contains(x.leaving[g], p) {
+		x.settle(g)
+	}
 	// Replaced, for readers hold it; of just the size, for most are in few.
 	groups := make([]*Group, 0, len(m.groups)+1)
 	m.groups = append(append(append(groups, m.groups[:i]...), g), m.groups[i:]...)
@@ -177,6 +180,8 @@ func (x *index) join(g *Group, p person) bool {
 	return true
 }
 
+// leave ends a membership; false when there was none. The list of members
+// follows by settle.
 func (x *index) leave(g *Group, p person) bool {
 	m := &x.people[p]
 	i, found := slices.BinarySearchFunc(m.groups, g, byID)
@@ -184,9 +189,28 @@ func (x *index) leave(g *Group, p person) bool {
 		return false
 	}
 	m.groups = slices.Concat(m.groups[:i], m.groups[i+1:])
-	g.members = without(g.members, p)
+	x.leaving[g] = append(x.leaving[g], p)
 	x.memberships--
 	return true
+}
+
+// settle takes those who left off the list of members, all at once.
+func (x *index) settle(g *Group) {
+	gone := make(map[person]bool, len(x.leaving[g]))
+	for _, p := range x.leaving[g] {
+		gone[p] = true
+	}
+	delete(x.leaving, g)
+	if len(gone) == 0 {
+		return
+	}
+	members := make([]person, 0, len(g.members)-len(gone))
+	for _, p := range g.members {
+		if !gone[p] {
+			members = append(members, p)
+		}
+	}
+	g.members = members
 }
 
 // without is the list without a person; the list itself stays as it is.

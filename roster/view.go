@@ -105,17 +105,16 @@ func (g *Group) path(top *Group) string {
 	return strings.Join(labels, Delimiter)
 }
 
-// labels are what the viewer's roster calls the groups that it sees p by;
-// none means that it does not see p.
+// labels are what the viewer's roster calls the groups that it sees p by,
+// MaxLabels at most; none means that it does not see p.
 func (x *index) labels(v, p person) (out []string) {
 	if v == p {
 		return nil
 	}
-	mine := x.groupsOf(v, true)
 	for _, g := range x.groupsOf(p, x.crowd.has(p)) {
 		var top *Group
 		for a := g; a != nil; a = a.parent {
-			if meet(mine, a.shown, false) {
+			if x.meets(v, a, false) {
 				top = a
 			}
 		}
@@ -123,7 +122,9 @@ func (x *index) labels(v, p person) (out []string) {
 			continue
 		}
 		if label := g.path(top); !slices.Contains(out, label) {
-			out = append(out, label)
+			if out = append(out, label); len(out) == MaxLabels {
+				break
+			}
 		}
 	}
 	return out
