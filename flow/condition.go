@@ -9,6 +9,7 @@ import (
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
+	syntax "github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 )
@@ -24,8 +25,9 @@ import (
 //	anonymous        true or false
 //	language         "en"
 //
-// A condition on something that is not there (a question that was skipped, an
-// attribute that the person does not have) does not hold.
+// A comparison with something that is not there (a question that was skipped,
+// an attribute that the person does not have) does not hold; and, or around it
+// mean what they say.
 
 // world is the types of all that a condition may name.
 func (f *Flow) world() types.Map {
@@ -77,7 +79,7 @@ func (f *Flow) compile(source string, world types.Map) (c *condition, column int
 	for _, name := range functions {
 		options = append(options, expr.EnableBuiltin(name))
 	}
-	program, err := expr.Compile(source, append(options, expr.Patch(v))...)
+	program, err := expr.Compile(source, append(slices.Clone(options), expr.Patch(v))...)
 	if v.err != nil {
 		return nil, v.column, v.err
 	}
@@ -88,7 +90,43 @@ func (f *Flow) compile(source string, world types.Map) (c *condition, column int
 		}
 		return nil, 0, err
 	}
-	return &condition{source: source, program: program, uses: v.uses}, 0, nil
+	tree, err := syntax.Parse(source)
+	if err != nil {
+		return nil, 0, err
+	}
+	c, err = split(tree.Node, options)
+	if err != nil || c.parts == nil {
+		return &condition{program: program, uses: v.uses}, 0, nil
+	}
+	c.uses = v.uses
+	return c, 0, nil
+}
+
+// split takes a condition apart at and, or: each part is computed by itself,
+// so that one about something that is not there is false by itself.
+func split(n ast.Node, options []expr.Option) (*condition, error) {
+	b, ok := n.(*ast.BinaryNode)
+	if ok && (b.Operator == "&&" || b.Operator == "and" || b.Operator == "||" || b.Operator == "or") {
+		left, err := split(b.Left, options)
+		if err != nil {
+			return nil, err
+		}
+		right, err := split(b.Right, options)
+		return &condition{parts: []*condition{left, right}, or: b.Operator == "||" || b.Operator == "or"}, err
+	}
+	var uses references
+	program, err := expr.Compile(n.String(), append(slices.Clone(options), expr.Patch(&uses))...)
+	return &condition{program: program, uses: uses}, err
+}
+
+// references notes what a part of a condition, checked already, asks about.
+type references []reference
+
+// Visit is called for each part.
+func (u *references) Visit(n *ast.Node) {
+	if r, ok := refer(*n); ok && !slices.Contains(*u, r) {
+		*u = append(*u, r)
+	}
 }
 
 // explain says the checker's words in ours.
@@ -256,6 +294,12 @@ func (f *Flow) unknown(r reference) string {
 func (c *condition) holds(t *talk) bool {
 	if c == nil {
 		return true
+	}
+	if c.parts != nil {
+		if c.parts[0].holds(t) == c.or {
+			return c.or
+		}
+		return c.parts[1].holds(t)
 	}
 	world := map[string]any{"anonymous": t.state.Anonymous, "language": t.state.Language}
 	for _, r := range c.uses {

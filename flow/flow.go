@@ -106,11 +106,13 @@ type branch struct {
 	to   int
 }
 
-// A condition is a compiled expression and what it asks about.
+// A condition is a compiled expression and what it asks about, or two of them
+// joined by and, or.
 type condition struct {
-	source  string
 	program *vm.Program
-	uses    []reference
+	parts   []*condition
+	or      bool
+	uses    []reference // of the parts, too
 }
 
 // A reference is a value of the conversation that a text or a condition uses:

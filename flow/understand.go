@@ -197,21 +197,27 @@ func (s *step) choose(folded string, language int) int {
 	if len(folded) == 1 && folded[0] >= 'a' && int(folded[0]-'a') < len(s.options) && !s.yesNo() {
 		return int(folded[0] - 'a')
 	}
+	left := folded
+	if words := strings.Fields(folded); len(words) > 1 && len(words) <= 12 {
+		left = strings.Join(without(words, fillers), " ")
+	}
 	if s.yesNo() {
 		for i, o := range s.options {
-			if o.value == "yes" && yesWords[folded] || o.value == "no" && noWords[folded] {
+			if o.value == "yes" && (yesWords[folded] || yesWords[left]) || o.value == "no" && (noWords[folded] || noWords[left]) {
 				return i
 			}
 		}
 	}
-	if words := strings.Fields(folded); len(words) > 1 && len(words) <= 12 {
-		if left := without(words, fillers); len(left) > 0 && len(left) < len(words) {
-			if at := s.named(strings.Join(left, " "), language); at >= 0 {
-				return at
-			}
-		}
+	if left == "" {
+		return -1
 	}
-	return s.begins(folded, language)
+	if at := s.named(left, language); at >= 0 {
+		return at
+	}
+	if at := s.begins(folded, language); at >= 0 {
+		return at
+	}
+	return s.has(left, language)
 }
 
 func (s *step) yesNo() bool {
@@ -251,6 +257,32 @@ func (s *step) begins(folded string, language int) int {
 			}
 			found = i
 		}
+	}
+	return found
+}
+
+// has finds the only option whose label has all these words, one of them at
+// least of four letters.
+func (s *step) has(words string, language int) int {
+	found, long := -1, false
+	for i := range s.options {
+		if language >= len(s.options[i].folded) {
+			return -1
+		}
+		label, all := strings.Fields(s.options[i].folded[language][0]), true
+		for word := range strings.FieldsSeq(words) {
+			long = long || utf8.RuneCountInString(word) >= 4
+			all = all && slices.ContainsFunc(label, func(l string) bool { return strings.Trim(l, trimmed) == word })
+		}
+		if all && found >= 0 {
+			return -1
+		}
+		if all {
+			found = i
+		}
+	}
+	if !long {
+		return -1
 	}
 	return found
 }
