@@ -94,11 +94,11 @@ type index struct {
 	whole          []person // all accounts in the order of making, while open is not empty
 	graves         []*Group // of those kinds, gone of late
 	crowd          crowd
-	moves          map[person][]entry // who joined and left of late
+	moves          map[person][]entry  // who joined and left of late
 	leaving        map[*Group][]person // who left and is still on the list of members, during an edit
-	loaded         uint64             // the version that was read: who has no number was in no group since
-	departed       map[jid.JID]uint64 // accounts gone of late
-	history        []batch            // how many entries each version has made
+	loaded         uint64              // the version that was read: who has no number was in no group since
+	departed       map[jid.JID]uint64  // accounts gone of late
+	history        []batch             // how many entries each version has made
 	entries        int
 }
 
