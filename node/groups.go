@@ -373,6 +373,7 @@ type GroupImportReport struct {
 	Added, There int       // memberships that are new, and that were there already
 	Refused      int       // lines
 	Problems     []Problem // by line
+	Unread       bool      `json:"-"` // reading ended at too many problems: there may be more
 }
 
 // groupChunk is what goes over the control socket after the request, any
@@ -424,6 +425,9 @@ func ImportGroups(ctx context.Context, c *ops.Caller, file io.Reader, o ImportOp
 	report.Problems = merge(problems, report.Problems)
 	report.Problems = report.Problems[:min(len(report.Problems), maxProblems+1)] // one may say that reading ended
 	report.Refused += len(problems)
+	if report.Unread = len(problems) > maxProblems; report.Unread {
+		report.Refused-- // the last one says that reading ended
+	}
 	return report, nil
 }
 

@@ -167,7 +167,7 @@ func TestImportGroupsBadFiles(t *testing.T) {
 	}{
 		{"groups that are not there", many("g%d@hug.example,p%d@hug.example", 20_000), false, 20_000, "there is no group g"},
 		{"organisations that are not there", many("nurses@h%d.example,p%d@hug.example", 20_000), true, 20_000, "no organisation"},
-		{"lines of nothing", many("%d;%d", 20_000), false, maxProblems + 1, "1 columns"},
+		{"lines of nothing", many("%d;%d", 20_000), false, maxProblems, "1 columns"},
 		{"a quote that is not closed", "nurses,p0@hug.example\n\"" + strings.Repeat("nurses,p1@hug.example\n", 50_000), false, 1, "not CSV"},
 		{"a quote around the rest", "nurses,\"" + strings.Repeat("nurses,p1@hug.example\n", 50_000) + "\"", false, 1, "no account's address"},
 		{"of another organisation", "nurses@hug.example,p0@other.example\r\n", false, 1, "another organisation"},
@@ -177,6 +177,9 @@ func TestImportGroupsBadFiles(t *testing.T) {
 		if r.Refused != c.refused || len(r.Problems) == 0 || len(r.Problems) > maxProblems+1 {
 			t.Errorf("%s: %d refused, want %d, %d problems", c.name, r.Refused, c.refused, len(r.Problems))
 			continue
+		}
+		if unread := c.refused == maxProblems; r.Unread != unread {
+			t.Errorf("%s: reading ended early: %v", c.name, r.Unread)
 		}
 		size := 0
 		for _, p := range r.Problems {

@@ -47,6 +47,7 @@ type ImportReport struct {
 	Accounts int
 	Problems []Problem // by line
 	Notes    []string  // what the operator should know of the organisations now
+	Unread   bool      // reading ended at too many problems: there may be more
 }
 
 // importDone is the result of user.import.
@@ -98,6 +99,7 @@ func ImportUsers(ctx context.Context, c *ops.Caller, file io.Reader, o ImportOpt
 			return ImportReport{}, err
 		}
 		report.Problems = merge(problems, report.Problems)
+		report.Unread = len(problems) > maxProblems
 		if o.DryRun || len(report.Problems) > 0 {
 			return report, nil
 		}

@@ -22,7 +22,7 @@ type levers struct {
 	mu    sync.Mutex // held while the store is read and the board set
 	base  map[string]int64
 	own   map[leverKey]struct{} // what the board was brought to last: these have a value of their own
-	timer *time.Timer // fires when the next setting has run out
+	timer *time.Timer           // fires when the next setting has run out
 	ended bool
 }
 

@@ -239,7 +239,7 @@ func (c *groupImportCmd) Run(ctx context.Context, e *env) error {
 	counts := fmt.Sprintf("%d memberships added, %d there already", report.Added, report.There)
 	switch {
 	case report.Refused > 0:
-		return fmt.Errorf("nothing imported: mend %d lines of %s and run it again", report.Refused, c.File)
+		return mend(report.Refused, report.Unread, c.File)
 	case c.DryRun:
 		_, err = fmt.Fprintf(e.out, "dry run: %s, 0 refused\n", counts)
 	default:

@@ -230,6 +230,14 @@ bearhug: nothing imported: mend 3 lines of bad.csv and run it again
 	if code != 1 || out != "" || errs != want {
 		t.Errorf("import: exit %d, %q,\n got %s\nwant %s", code, out, errs, want)
 	}
+	for _, kind := range []string{"user", "group"} { // more is wrong than is read
+		file("worse.csv", strings.Repeat("nothing\n", 30000))
+		out, errs, code = p.run("", append(data, kind, "import", "worse.csv")...)
+		if want := "bearhug: nothing imported: mend at least 1000 lines of worse.csv and run it again\n"; code != 1 || out != "" || !strings.HasSuffix(errs, want) {
+			t.Errorf("import: exit %d, %q,\n got %s\nwant %s", code, out, errs[max(0, len(errs)-300):], want)
+		}
+	}
+	p.fails("there is no group none: `bearhug group ls` lists those there are", "", append(data, "group", "del", "none@b.example")...)
 	p.ok("anna@a.example\nbert@a.example\ncarl@b.example\n", "", append(data, "user", "ls")...)
 	p.ok("anna@a.example\n", "", append(data, "user", "search", "AN@a.example")...)
 	p.ok("", "", append(data, "user", "search", "nn@a.example")...)

@@ -288,7 +288,11 @@ func (c *userImportCmd) Run(ctx context.Context, e *env) error {
 	e.tell(c.File, report.Problems, len(report.Problems))
 	switch {
 	case len(report.Problems) > 0:
-		return fmt.Errorf("nothing imported: mend %d lines of %s and run it again", len(report.Problems), c.File)
+		lines := len(report.Problems)
+		if report.Unread {
+			lines-- // one says that reading ended
+		}
+		return mend(lines, report.Unread, c.File)
 	case c.DryRun:
 		fmt.Fprintf(e.out, "%d accounts would be imported\n", report.Accounts)
 	default:
@@ -314,6 +318,16 @@ func (e *env) tell(file string, problems []node.Problem, all int) {
 		}
 		fmt.Fprintf(e.err, "%s:%d: %s%s\n", file, problem.Line, who, problem.Reason)
 	}
+}
+
+// mend says what to do with a file that was not imported. unread: nobody has
+// looked at all of it.
+func mend(lines int, unread bool, file string) error {
+	least := ""
+	if unread {
+		least = "at least "
+	}
+	return fmt.Errorf("nothing imported: mend %s%d lines of %s and run it again", least, lines, file)
 }
 
 // progress prints how far a long work has come: one line that is written over
