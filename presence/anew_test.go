@@ -319,6 +319,56 @@ func TestBlockOfMany(t *testing.T) {
 	c.end()
 }
 
+// TestToldByNobody: a contact that has joined a group as well, whose client is so
+// slow that the group has not told of it yet when it leaves again, is shown: the
+// personal contact had kept silent for the group. When the mailbox is full
+// depends on how many contacts there are, so all of a range are tried.
+func TestToldByNobody(t *testing.T) {
+	for _, leaves := range []string{"the contact", "the viewer"} {
+		c := openCity(t, 1500)
+		for others := range 12 {
+			c.settlers(t, fmt.Sprintf("%c%d", leaves[4], others), others+2)
+			eyes, hero := c.people[0], c.people[1]
+			gs := c.d.Rosters.Groups
+			g, err := gs.AddGroup(t.Context(), c.org, roster.NewGroup{Name: fmt.Sprint("g", others)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := gs.Show(t.Context(), g, g, true); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := gs.Join(t.Context(), g, eyes.jid); err != nil {
+				t.Fatal(err)
+			}
+			for i, p := range c.people[1:] {
+				c.befriend(eyes, p)
+				c.bind(p, "r0")
+				c.say(p.resources[0], i+2)
+			}
+			c.enter(t, eyes, "r0")
+			client := eyes.resources[0]
+			client.s.Inactive()
+			c.say(client, 1) // the round ends here
+			if _, err := gs.Join(t.Context(), g, hero.jid); err != nil {
+				t.Fatal(err)
+			}
+			presence.Quiet(c.d)
+			client.s.Active()
+			gone := hero
+			if leaves == "the viewer" {
+				gone = eyes
+			}
+			if _, err := gs.Leave(t.Context(), g, gone.jid); err != nil {
+				t.Fatal(err)
+			}
+			presence.Quiet(c.d)
+			client.reader.read()
+			c.awaitView(t, client, len(c.people))
+			c.end()
+		}
+	}
+}
+
 // awaitView waits until a client shows so many resources.
 func (c *city) awaitView(t *testing.T, r *client, n int) {
 	t.Helper()

@@ -211,7 +211,7 @@ func (c *city) live(tb testing.TB, p *person, pick func(int) int, status int) {
 	r := p.resources[pick(len(p.resources))]
 	switch what := pick(12); {
 	case what == 0:
-		c.unbind(p, pick(len(p.resources)))
+		c.unbind(p, pick(len(p.resources)), pick(2) == 0)
 	case what == 1 && r.reader == nil: // a slow one may not hear its own echo
 		c.say(r, 0)
 	case what < 7:
@@ -223,12 +223,49 @@ func (c *city) live(tb testing.TB, p *person, pick func(int) int, status int) {
 	case what == 9:
 		c.blockSomebody(p, pick)
 	case what == 10 && r.reader != nil:
-		r.reader.read()
+		if pick(2) == 0 {
+			r.reader.read()
+		} else {
+			c.write(r)
+		}
+	case what == 11 && pick(2) == 0:
+		rows := []jid.JID{c.pick(pick).jid, c.pick(pick).jid}
+		if err := c.d.SetVisible(r.a, r.s, rows); err != nil {
+			tb.Fatal(err)
+		}
 	default:
 		if q := c.pick(pick); q != p {
 			c.ask(r, q, kinds[pick(len(kinds))])
 		}
 	}
+}
+
+// write sends a slow client a message so large that presence gives way, but not
+// so many that its stream is closed.
+func (c *city) write(r *client) {
+	if r.mail == 2 {
+		return
+	}
+	r.mail++
+	x := new(stanza.XML)
+	x.Start("body")
+	x.Text(strings.Repeat("x", 1000))
+	x.End()
+	r.s.Send(stanza.Make(stanza.Message, stanza.Chat, r.s.JID.Bare(), r.s.JID, "", x.Bytes()))
+}
+
+// unbind ends the i-th resource; broken, that its stream did.
+func (c *city) unbind(p *person, i int, broken bool) {
+	r := p.resources[i]
+	p.resources = append(p.resources[:i:i], p.resources[i+1:]...)
+	r.s.End()
+	if r.reader != nil {
+		r.reader.conn.Close()
+	}
+	if !c.d.Unbind(r.a, r.s, broken) {
+		c.tb.Fatal("it was not bound")
+	}
+	r.a.Release()
 }
 
 // moveLever sets the level of the organisation, or of one group.
@@ -357,6 +394,9 @@ func openCity(tb testing.TB, mailbox int64) *city {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = poller.Close() })
+	if err := h.Board.Set("presence.hysteresis", feature.Scope{}, 3, 0); err != nil { // ms
+		tb.Fatal(err)
+	}
 	return &city{town: &town{d: d, store: st, hosts: h}, org: org, board: h.Board, slow: &slow, poller: poller}
 }
 

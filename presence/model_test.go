@@ -45,6 +45,7 @@ type client struct {
 	a      *presence.Account
 	status int     // of its last presence; 0 while it is unavailable
 	reader *reader // of one that has a stream
+	mail   int     // how many messages it was sent
 }
 
 func openTown(tb testing.TB) (*store.Store, *session.Host, *presence.Directory, feature.Org) {

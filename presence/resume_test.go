@@ -56,10 +56,10 @@ func TestResumed(t *testing.T) {
 	for n := range 50 {
 		c.say(bob.resources[0], 100+n)
 	}
-	c.unbind(eve, 0)
+	c.unbind(eve, 0, false)
 	c.bind(dan, "desk")
 	c.say(dan.resources[0], 7)
-	c.unbind(dan, 0)
+	c.unbind(dan, 0, false)
 	presence.Quiet(c.d)
 	ours, theirs := net.Pipe()
 	back := &reader{conn: theirs}

@@ -157,11 +157,16 @@ func (b *board) collect(v *viewer, out *batch) {
 		})
 	}
 	b.read(v, v.own, out)
-	for _, at := range v.groups {
-		b.read(v, at, out)
+	least := Full
+	if v.lowered {
+		least = Coarse
 	}
-	for _, at := range v.persons {
-		b.read(v, at, out)
+	for level := Full; level <= least; level++ { // who keeps silent comes after who tells
+		v.each(func(at *attachment) {
+			if v.level(at) == level {
+				b.read(v, at, out)
+			}
+		})
 	}
 }
 
@@ -306,7 +311,7 @@ func (v *viewer) elsewhere(at *attachment, e *entry) bool {
 			continue
 		}
 		wins := other.level < level || earlier && other.level == level
-		if wins && !other.leaving && slices.Contains(a.places, other.audience) && other.tells(e) {
+		if wins && v.speaks(other, e) {
 			return true
 		}
 	}
@@ -314,7 +319,18 @@ func (v *viewer) elsewhere(at *attachment, e *entry) bool {
 		return false
 	}
 	other := v.person(a)
-	return other != nil && other.tells(e)
+	return other != nil && v.speaks(other, e)
+}
+
+// speaks reports whether an attachment tells what becomes of an entry in the
+// round under way, or has. What it would tell in the next does not count: it may
+// have left by then.
+func (v *viewer) speaks(at *attachment, e *entry) bool {
+	if at.leaving || !e.account.stands(at.audience) || !at.tells(e) {
+		return false
+	}
+	p := e.place(at.audience)
+	return p != nil && p.at <= v.round
 }
 
 // knows reports whether some attachment, at level full then, has told all of an
