@@ -302,20 +302,24 @@ func (s *Store) editGroups(ctx context.Context, org feature.Org, at uint64, n, e
 		return err
 	}
 	if now := at + uint64(n); at/groupPruneEvery != now/groupPruneEvery && now > keptGroupEdits {
-		return s.pruneGroupLog(ctx, org, now-keptGroupEdits)
+		// The edit is done; what fails here is done by the next that comes so far.
+		_ = s.db.Write(ctx, org, func(tx *db.Tx) error { return pruneGroupLog(tx, org, at, now) })
 	}
 	return nil
 }
 
-// pruneGroupLog forgets the edits up to a version, once in many edits.
-func (s *Store) pruneGroupLog(ctx context.Context, org feature.Org, upto uint64) error {
-	return s.db.Write(ctx, org, func(tx *db.Tx) error {
-		if _, err := tx.Exec("group-since", int64(upto), org, int64(upto)); err != nil {
-			return err
-		}
-		_, err := tx.Exec("group-log-prune", org, int64(upto))
+// pruneGroupLog forgets the oldest edits, once in many: when the version went
+// past a round number.
+func pruneGroupLog(tx *db.Tx, org feature.Org, at, now uint64) error {
+	if at/groupPruneEvery == now/groupPruneEvery || now <= keptGroupEdits {
+		return nil
+	}
+	upto := int64(now - keptGroupEdits)
+	if _, err := tx.Exec("group-since", upto, org, upto); err != nil {
 		return err
-	})
+	}
+	_, err := tx.Exec("group-log-prune", org, upto)
+	return err
 }
 
 // AddGroup makes a group that sees itself, and gives its number. ErrExists,

@@ -19,7 +19,10 @@ func noteCreated(tx *db.Tx, org feature.Org, id AccountID) (changed bool, err er
 	if err != nil {
 		return false, err
 	}
-	return true, logGroups(tx, org, GroupLog{Version: version, Kind: GroupLogCreated, Account: id})
+	if err := logGroups(tx, org, GroupLog{Version: version, Kind: GroupLogCreated, Account: id}); err != nil {
+		return false, err
+	}
+	return true, pruneGroupLog(tx, org, version-1, version)
 }
 
 // noteDeleted logs that an account is gone: which groups it leaves, and
@@ -44,7 +47,10 @@ func noteDeleted(tx *db.Tx, org feature.Org, id AccountID, local string) (change
 	for i := range log {
 		log[i].Version = version - uint64(len(log)-1-i)
 	}
-	return true, logGroups(tx, org, log...)
+	if err := logGroups(tx, org, log...); err != nil {
+		return false, err
+	}
+	return true, pruneGroupLog(tx, org, version-uint64(len(log)), version)
 }
 
 // noteReload logs that many accounts were made, where a group needs them all.
