@@ -87,7 +87,7 @@ func (r *Router) replay(a *presence.Account, s *session.Session) {
 		defer span.End()
 		for {
 			span.Begin(r.Board.Account(r.features.archive, a.Org))
-			err := r.readLog(context.Background(), a, s)
+			err := r.readLog(context.Background(), a, s, &span)
 			if err == nil {
 				return
 			}
@@ -103,8 +103,8 @@ func (r *Router) replay(a *presence.Account, s *session.Session) {
 }
 
 // readLog sends the log from the cursor up to where the session takes live
-// messages.
-func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Session) error {
+// messages. The span is that of the archive, and does not last over waiting.
+func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Session, span *feature.Span) error {
 	last, err := r.Archive.Cursor(ctx, a.Org, a.ID)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 	whole := true // nothing was left out
 	for {
 		upto := s.CatchupTo()
-		if !r.committed(s, upto) {
+		if !r.committed(s, upto, span) {
 			return nil
 		}
 		page, err := r.Archive.Undelivered(ctx, a.Org, a.ID, last)
@@ -131,7 +131,7 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 			last = row.ID
 			if !s.Allows(row.Stanza.From) {
 				whole = false
-			} else if !r.replayRow(a, s, row) {
+			} else if !r.replayRow(a, s, row, span) {
 				return nil
 			}
 		}
@@ -149,14 +149,16 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 
 // committed waits until all messages up to id can be read; false: the session
 // is over.
-func (r *Router) committed(s *session.Session, id stanza.ArchiveID) bool {
+func (r *Router) committed(s *session.Session, id stanza.ArchiveID, span *feature.Span) bool {
 	for {
 		more := r.Archive.Uncommitted(id)
 		if more == nil {
 			return !s.Ended()
 		}
+		span.End()
 		select {
 		case <-more:
+			span.Begin(r.Board.Account(r.features.archive, s.Org))
 		case <-s.Over():
 			return false
 		}
@@ -165,9 +167,11 @@ func (r *Router) committed(s *session.Session, id stanza.ArchiveID) bool {
 
 // replayRow sends one message of the log once there is room for it; false: the
 // session takes no more.
-func (r *Router) replayRow(a *presence.Account, s *session.Session, row *archive.Row) bool {
+func (r *Router) replayRow(a *presence.Account, s *session.Session, row *archive.Row, span *feature.Span) bool {
 	if room := s.Room(); room != nil {
+		span.End()
 		<-room
+		span.Begin(r.Board.Account(r.features.archive, a.Org))
 	}
 	if s.Has(row.ID) || !a.Inbox.Replay(row.ID) {
 		return true
