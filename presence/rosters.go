@@ -131,13 +131,13 @@ func (a *Account) ShowRoster(ctx context.Context, s *session.Session, since *ros
 		return nil // it has ended
 	}
 	defer a.keep(ro)
-	s.Interested.Store(true)
 	if since != nil {
 		told, err := a.showMissed(ctx, ro, r, *since, answer)
 		if told || err != nil {
 			return err
 		}
 	}
+	s.Interested.Store(true)
 	view, version := r.follower.Whole(a.JID, ro)
 	x := new(stanza.XML)
 	x.Start("query", "xmlns", "jabber:iq:roster", "ver", version.String())
@@ -162,6 +162,7 @@ func (a *Account) showMissed(ctx context.Context, ro *roster.Roster, r *Resource
 	if full {
 		return false, nil
 	}
+	r.Session.Interested.Store(true)
 	answer(nil)
 	a.pushAll(r, items, since, version)
 	a.directory.rebound(a)

@@ -20,8 +20,7 @@ type Follower struct {
 
 	// What went from its roster is not known, for the edits were forgotten: it
 	// keeps a version that brings the whole when it returns.
-	lost bool
-	kept Version
+	kept *Version
 
 	walk *walk // while it is being brought somewhere, in steps
 }
@@ -36,8 +35,8 @@ type walk struct {
 
 // Told is the version that the client may keep, as far as groups go.
 func (f *Follower) Told() Version {
-	if f.lost {
-		return f.kept
+	if f.kept != nil {
+		return *f.kept
 	}
 	return f.told
 }
@@ -146,8 +145,9 @@ func (f *Follower) toTell(owner jid.JID, ro *Roster) []Touched {
 		var full bool
 		if list, full = gs.Delta(owner, f.told, ro); full {
 			w.all, w.done = true, 0
-			if !f.lost {
-				f.lost, f.kept = true, f.told
+			if f.kept == nil {
+				told := f.told
+				f.kept = &told
 			}
 		}
 	}
