@@ -2,10 +2,12 @@ package node
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/ops"
 )
 
 // TestGrowthOfWhatHasNoCalls: presence is compared at its own churn, stream,
@@ -78,5 +80,43 @@ func TestHistories(t *testing.T) {
 		if org < 2*histories {
 			t.Errorf("the oldest go first, but %d is there", org)
 		}
+	}
+}
+
+// TestGrowthInMetrics: the powers that are known are told with their interval,
+// and nothing is told of the others, nor of a history that is old.
+func TestGrowthInMetrics(t *testing.T) {
+	b := books{history: map[feature.Org]*history{0: {at: time.Now(), past: map[string]*past{
+		"presence": {growth: &feature.Growth{Exponent: 1.7, Low: 1.6, High: 1.8, Points: 21}, sends: &feature.Growth{Exponent: 2, Low: 1.9, High: 2.1, Points: 20}},
+		"stream":   {},
+	}}}}
+	page := func() string {
+		var m ops.Metrics
+		var text strings.Builder
+		b.metrics(&m)
+		if _, err := m.WriteTo(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
+	}
+	text := page()
+	for _, line := range []string{
+		`bearhug_growth_exponent{feature="presence",of="cpu"} 1.7`, `bearhug_growth_low{feature="presence",of="cpu"} 1.6`,
+		`bearhug_growth_high{feature="presence",of="cpu"} 1.8`, `bearhug_growth_points{feature="presence",of="cpu"} 21`,
+		`bearhug_growth_exponent{feature="presence",of="sent"} 2`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no %s in\n%s", line, text)
+		}
+	}
+	if strings.Contains(text, "stream") {
+		t.Errorf("what is not known is told:\n%s", text)
+	}
+	if b.scraped.IsZero() {
+		t.Error("nobody notes that it was asked for")
+	}
+	b.history[0].at = time.Now().Add(-3 * growthEvery)
+	if text := page(); text != "" {
+		t.Errorf("of old:\n%s", text)
 	}
 }

@@ -99,6 +99,10 @@ func (b *bench) growOnce(m *mesh) (err error) {
 	b.report.add("growth, "+name+": exponent of presence", "", g.Exponent).between(m.low, m.high)
 	b.report.add("growth, "+name+": half of the interval", "", (g.High-g.Low)/2)
 	b.report.add("growth, "+name+": rows it is told from", "", float64(g.Points))
+	if sends := top.Rows[i].Sends; sends != nil {
+		b.report.add("growth, "+name+": exponent of the bytes that presence sends", "", sends.Exponent)
+		fmt.Printf("    %s: what presence sends grows as n^%.2f, between %.2f and %.2f\n", name, sends.Exponent, sends.Low, sends.High)
+	}
 	fmt.Printf("    %s: presence grows as n^%.2f, with 95 %% confidence between %.2f and %.2f, by %d rows\n", name, g.Exponent, g.Low, g.High, g.Points)
 	if want := len(steps) * (rowsPerStep - 2); g.Points < want {
 		return fmt.Errorf("the growth is told from %d rows, not from %d or more", g.Points, want)
