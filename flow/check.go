@@ -256,7 +256,8 @@ const (
 	stateHead   = 1024            // names of keys, flow, hash, language, step
 	stateName   = 6 * keptName    // the person's name
 	stateFact   = 64 + 6*keptFact // an attribute
-	stateAnswer = 112 + 40        // an answer's keys, its id and number
+	stateAnswer = 64              // an answer's keys, its number and sentiment, without its id
+	stateWords  = 12              // the key and brackets of its text or values
 	stateTrail  = maxTrail * 43
 	keptName    = 80
 	keptFact    = 200
@@ -274,10 +275,11 @@ func (p *parser) size() {
 		most += stateAnswer + len(s.id)
 		switch {
 		case s.kind == Text && s.keep:
-			most += 6 * min(s.length, keptText)
+			most += stateWords + 6*min(s.length, keptText)
 		case s.kind == Choice:
-			most += 43
+			most += stateWords + 43
 		case s.kind == Multi:
+			most += stateWords
 			for _, v := range s.values() {
 				most += len(v) + 3
 			}

@@ -51,7 +51,7 @@ var wide = commandTable(map[command]string{
 
 // slashed are short names for those who type commands.
 var slashed = commandTable(map[command]string{
-	edit: "edit|back", remind: "remind|tomorrow", help: "help|?", person: "person|human", proceed: "continue",
+	edit: "edit|back", remind: "remind|tomorrow", help: "help", person: "person|human", proceed: "continue",
 	inEnglish: "en|english", inGerman: "de|deutsch", inDutch: "nl|nederlands",
 })
 
@@ -87,7 +87,10 @@ func strictCommand(folded string) command {
 		}
 		return wide[name]
 	}
-	return strict[folded]
+	if c := strict[folded]; c != noCommand {
+		return c
+	}
+	return strict[spelledOut(folded)]
 }
 
 // wideCommand finds a command where it is clear that the words are no answer.
@@ -99,6 +102,9 @@ func wideCommand(folded string) command {
 		return c
 	}
 	if c := wide[folded]; c != noCommand {
+		return c
+	}
+	if c := wide[spelledOut(folded)]; c != noCommand {
 		return c
 	}
 	words := strings.Fields(folded)

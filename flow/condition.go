@@ -88,7 +88,7 @@ func (f *Flow) compile(source string, world types.Map) (c *condition, column int
 		if errors.As(err, &at) {
 			return nil, at.Column, f.explain(at.Message)
 		}
-		return nil, 0, err
+		return nil, 0, f.explain(err.Error())
 	}
 	tree, err := syntax.Parse(source)
 	if err != nil {

@@ -38,7 +38,7 @@ func fold(s string) string {
 	for _, r := range s {
 		switch {
 		case r == '\'' || r == '’' || r == '‘' || r == '´':
-		case unicode.IsSpace(r) || r == '\u00ad' || unicode.IsControl(r):
+		case unicode.IsSpace(r) || unicode.IsControl(r):
 			blank = b.Len() > 0
 		case r >= utf8.RuneSelf && (unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) || r >= 0x1F3FB && r <= 0x1F3FF):
 		default:

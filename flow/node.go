@@ -118,6 +118,9 @@ func yamlProblem(err error) Problem {
 		words = strings.Replace(words, m[0], "", 1)
 	}
 	p.Text = "this is not YAML: " + words
+	if strings.Contains(words, "did not find expected") || strings.Contains(words, "mapping values are not allowed") {
+		p.Text += " (a text with ? : { or quotation marks in it stands in quotation marks)"
+	}
 	return p
 }
 

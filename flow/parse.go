@@ -26,7 +26,7 @@ func Parse(text []byte) (*Flow, error) {
 	f := &Flow{hash: hex.EncodeToString(sum[:16]), index: map[string]int{}, places: map[string]*node{}}
 	p := &parser{flow: f}
 	p.document(root)
-	if p.problems == nil {
+	if f.languages != nil {
 		p.connect()
 	}
 	if p.problems == nil {
@@ -321,19 +321,13 @@ func (p *parser) step(i int, n *node) {
 	s, path := &p.flow.steps[i], fmt.Sprintf("steps[%d]", i)
 	s.at = n
 	k := p.kind(n, path)
+	p.name(i, n, path)
 	if k == nil {
 		return
 	}
 	s.kind = k.kind
 	keys := p.mapping(n, path, k.fields())
 	p.raw[i] = keys
-	if s.id = p.id(keys["id"], path+".id"); s.id != "" {
-		if first, twice := p.flow.index[s.id]; twice {
-			p.fail(keys["id"], path+".id", "“%s” is the name of the step at line %d already", s.id, p.flow.steps[first].at.line)
-		} else {
-			p.flow.index[s.id] = i
-		}
-	}
 	s.required = p.truth(keys["required"], path+".required")
 	s.measure = p.id(keys["measure"], path+".measure")
 	switch s.kind {
@@ -358,6 +352,24 @@ func (p *parser) step(i int, n *node) {
 		s.urgent = p.truth(keys["urgent"], path+".urgent")
 		s.finishes = p.truth(keys["finishes"], path+".finishes")
 	}
+}
+
+// name reads a step's id, also of a step that is nothing otherwise, so that
+// what goes to it is not wrong, too.
+func (p *parser) name(i int, n *node, path string) {
+	at := slices.IndexFunc(n.keys, func(key *node) bool { return key.text == "id" })
+	if at < 0 {
+		return
+	}
+	s := &p.flow.steps[i]
+	if s.id = p.id(n.values[at], path+".id"); s.id == "" {
+		return
+	}
+	if first, twice := p.flow.index[s.id]; twice {
+		p.fail(n.values[at], path+".id", "“%s” is the name of the step at line %d already", s.id, p.flow.steps[first].at.line)
+		return
+	}
+	p.flow.index[s.id] = i
 }
 
 // kind finds the key that says what a step is.

@@ -69,7 +69,7 @@ func meant(word string, known []string) string {
 	case best != "":
 		return fmt.Sprintf("; did you mean “%s”?", best)
 	case len(known) == 0:
-		return "; there are none here"
+		return "; there are none"
 	case len(known) > 20:
 		known = append(slices.Clone(known[:20]), "…")
 	}

@@ -49,9 +49,16 @@ func (t Talker) Open(p Person, o Options) (State, Turn) {
 	return k.end()
 }
 
-// kept makes a text from outside fit for a state: one line, so many characters.
+// kept makes a text from outside fit to be said again: one line, so many
+// characters, none that turns the direction of what stands around it.
 func kept(s string, most int) string {
 	out, _ := clean(s, most)
+	out = strings.Map(func(r rune) rune {
+		if r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+			return -1
+		}
+		return r
+	}, out)
 	return strings.Join(strings.Fields(out), " ")
 }
 
