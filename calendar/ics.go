@@ -22,8 +22,13 @@ const (
 	maxNotes        = 100
 )
 
-// Recurring holidays are known from 1970 to 2100.
-var firstHoliday, lastHoliday = NewDate(1970, time.January, 1), NewDate(2100, time.December, 31)
+// Recurring holidays are known from 2000 to 2075. A rule with a COUNT has to be
+// counted from its beginning, so that is not before 1900.
+var (
+	firstHoliday = NewDate(2000, time.January, 1)
+	lastHoliday  = NewDate(2075, time.December, 31)
+	firstCounted = NewDate(1900, time.January, 1)
+)
 
 // Holidays are the whole days of a calendar file, with their names.
 type Holidays struct {
@@ -428,6 +433,9 @@ func (h *Holidays) add(e *event, moved []Date) error {
 	}
 	starts := append([]Date{e.start.Date}, e.extra...)
 	if e.rule != nil {
+		if e.rule.count > 0 && e.start.Date < firstCounted {
+			return fmt.Errorf("line %d: %s counts from %s: give a DTSTART after 1900", e.line, name, e.start.Date)
+		}
 		start := Moment{Date: e.start.Date}
 		list, more := e.rule.Between(start, max(start.Date, firstHoliday), lastHoliday, maxDates)
 		if more {

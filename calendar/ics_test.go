@@ -83,6 +83,7 @@ func TestHolidaysRefused(t *testing.T) {
 		{ics("DTSTART;VALUE=DATE:20261003\nDURATION:P9999999999999999999D"), "want a duration"},
 		{ics("DTSTART;VALUE=DATE:20261003\nDURATION:P400D"), "lasts 400 days"},
 		{ics("DTSTART;VALUE=DATE:20000101\nRRULE:FREQ=DAILY"), "more than 20000 dates"},
+		{ics("DTSTART;VALUE=DATE:00010101\nRRULE:FREQ=DAILY;COUNT=10000"), "after 1900"},
 		{ics("DTSTART;VALUE=DATE:20000101\nRRULE:FREQ=YEARLY;BYEASTER=0"), "line 5: RRULE: recurrence rule: BYEASTER=0"},
 		{strings.Repeat("BEGIN:VCALENDAR\n", 100), "too deep"},
 		{"BEGIN:VCALENDAR\nX:" + strings.Repeat("a", 70000), "more than 65536 bytes"},
