@@ -234,6 +234,7 @@ func (c *conn) bind(st *stanza.Stanza, payload stanza.Element) error {
 func (c *conn) begin(ctx *router.Ctx) {
 	c.ctx, c.setup = ctx, nil
 	c.stream.SetAccount(c.server.Router.Streaming(c.org))
+	c.stream.Settle()
 	c.bound.Store(true)
 }
 

@@ -1,7 +1,8 @@
 package session_test
 
 import (
-	"github.com/bearhug/bearhug/feature"
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
@@ -53,6 +55,7 @@ type peer struct {
 	ended  string // the stream error
 	cut    int    // the stream breaks after so many stanzas; -1 never
 	conn   *stream.Conn
+	tcp    bool // over sockets, not pipes
 }
 
 func newPeer() *peer {
@@ -61,9 +64,32 @@ func newPeer() *peer {
 	return p
 }
 
+// sockets are two ends of a connection with small buffers; that of what theirs
+// has not read is to have so many bytes.
+func sockets(tb interface{ Fatal(...any) }, unread int) (ours, theirs net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	if theirs, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		tb.Fatal(err)
+	}
+	if ours, err = l.Accept(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := errors.Join(theirs.(*net.TCPConn).SetReadBuffer(unread), ours.(*net.TCPConn).SetWriteBuffer(2048)); err != nil {
+		tb.Fatal(err)
+	}
+	return ours, theirs
+}
+
 // connect makes a pair: the server's end is returned.
 func (p *peer) connect(tb interface{ Fatal(...any) }, poll *stream.Poller, server stream.Handler) *stream.Conn {
 	ours, theirs := net.Pipe()
+	if p.tcp {
+		ours, theirs = sockets(tb, 2048)
+	}
 	sc, cc := stream.NewConn(ours, poll), stream.NewConn(theirs, poll)
 	if server.Item == nil {
 		server.Item = func(*stream.Item) error { return nil }
@@ -142,6 +168,12 @@ func message(n int) *stanza.Wire {
 // TestResume: resume never loses, doubles or reorders, wherever streams break
 // and whatever was acknowledged.
 func TestResume(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		t.Run(fmt.Sprint("tcp=", tcp), func(t *testing.T) { checkResume(t, tcp) })
+	}
+}
+
+func checkResume(t *testing.T, tcp bool) {
 	poll := poller(t)
 	h := host(t)
 	h.Board.Dial("session.mailbox")
@@ -153,6 +185,7 @@ func TestResume(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPeer()
+		p.tcp = tcp
 		sent, early := 0, 0
 		send := func(s *session.Session, n int) {
 			for range n {

@@ -1,6 +1,6 @@
 // Package session keeps bound resources: the mailbox of stanzas on their way
-// to one client, the goroutine that writes them while there is something to
-// write, stream management (XEP-0198) and client state (XEP-0352).
+// to one client, the writer that is at work while there is something to write,
+// stream management (XEP-0198) and client state (XEP-0352).
 //
 // A Session outlives its stream: after a cut it waits, detached, for the
 // client to resume. It knows nothing of routing or of disk; what it must tell
@@ -93,7 +93,7 @@ type outbox struct {
 	plain   int              // so many at the head of queue were sent before sm counted
 	passing [][]*stanza.Wire // logged ones between the mailbox and Host.Delivered
 	left    []*stanza.Wire   // uncounted ones that a broken stream did not take
-	writing bool             // a writer goroutine lives
+	writing bool             // a writer is at it, or will be
 	end     *closing         // close the stream when the queue is empty
 	dropped bool             // presence was dropped: Host.Room when there is room
 	wanted  bool             // a batch was not taken whole: Host.Room when there is room
@@ -311,7 +311,7 @@ func (s *Session) nonza(b []byte) {
 	s.wake()
 }
 
-// wake starts the writer when there is something to write and none lives.
+// wake asks for the writer when there is something to write and none is at it.
 func (s *Session) wake() {
 	if s.out.writing || s.conn == nil {
 		return
@@ -320,7 +320,8 @@ func (s *Session) wake() {
 		return
 	}
 	s.out.writing = true
-	go s.write(s.conn)
+	conn := s.conn
+	conn.Soon(func() { s.write(conn) })
 }
 
 // Close ends the stream after what is queued has been written; e may be nil.

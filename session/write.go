@@ -15,10 +15,18 @@ const flushAt = 32 << 10
 
 var scratch = sync.Pool{New: func() any { b := make([]byte, 0, flushAt+4096); return &b }}
 
-// write is the writer: it lives while there is something to write to conn.
-// 1. Take all that waits. 2. Join it into few writes. 3. Tell what was
-// delivered. 4. Again, until nothing waits.
-func (s *Session) write(conn *stream.Conn) {
+// maxFlushes is how many writes one client gets before others have their turn.
+const maxFlushes = 8
+
+// write is the writer: it is asked for when there is something to write to conn,
+// and one at most is under way. It never waits for the client.
+// 1. Take all that waits. 2. Join it into few writes; when the client does not
+// keep up, go on once it has taken them. 3. Tell what was delivered. 4. Again,
+// until nothing waits.
+func (s *Session) write(conn *stream.Conn) { s.writeOn(conn, turn{}, false) }
+
+// writeOn is write from the middle of a turn, when begun.
+func (s *Session) writeOn(conn *stream.Conn, t turn, begun bool) {
 	buf := scratch.Get().(*[]byte)
 	defer func() {
 		if cap(*buf) <= 4*flushAt {
@@ -27,16 +35,25 @@ func (s *Session) write(conn *stream.Conn) {
 	}()
 	var span feature.Span
 	defer span.End()
-	for {
+	for left := maxFlushes; ; {
 		span.Begin(s.host.writing(s.Org))
-		t, ok := s.take(conn)
-		if !ok {
-			return
+		if !begun {
+			if t, begun = s.take(conn); !begun {
+				return
+			}
 		}
-		err := s.flush(conn, buf, t.batch, t.ack)
-		s.share(&span, t.batch)
-		if err != nil {
+		all, err := s.flush(conn, buf, &t, &left)
+		s.share(&span, t.unshared())
+		switch {
+		case err != nil:
 			s.unwritten(conn, t.plain)
+			return
+		case !all:
+			s.await(conn, t)
+			return
+		case t.unfinished():
+			rest := t
+			conn.Soon(func() { s.writeOn(conn, rest, true) })
 			return
 		}
 		s.wrote(t.plain)
@@ -45,15 +62,43 @@ func (s *Session) write(conn *stream.Conn) {
 			conn.Close(t.end.err)
 			return
 		}
+		begun = false
+		if left <= 0 {
+			conn.Soon(func() { s.write(conn) })
+			return
+		}
 	}
 }
 
-// A turn is what the writer writes at once.
+// await goes on with a turn once the client has taken what was written so far.
+func (s *Session) await(conn *stream.Conn, t turn) {
+	conn.WhenFlushed(func(err error) {
+		if err != nil {
+			s.unwritten(conn, t.plain)
+			return
+		}
+		s.writeOn(conn, t, true)
+	})
+}
+
+// A turn is what the writer writes before it looks again.
 type turn struct {
-	batch []*stanza.Wire
-	plain []*stanza.Wire // those of batch that stream management does not count
-	ack   []byte
-	end   *closing
+	batch  []*stanza.Wire
+	plain  []*stanza.Wire // those of batch that stream management does not count
+	at     int            // so many of batch are written
+	shared int            // and so many have paid for it
+	ack    []byte         // what is left of it
+	end    *closing
+}
+
+// unfinished says whether more is to be written.
+func (t *turn) unfinished() bool { return t.at < len(t.batch) || len(t.ack) > 0 }
+
+// unshared lists those that have not paid yet.
+func (t *turn) unshared() []*stanza.Wire {
+	list := t.batch[t.shared:t.at]
+	t.shared = t.at
+	return list
 }
 
 // take empties the queue. ok is false when there is nothing left to do for
@@ -90,29 +135,28 @@ func (s *Session) take(conn *stream.Conn) (t turn, ok bool) {
 	return t, true
 }
 
-// flush writes the batch and the acks behind it, joined as far as flushAt.
-func (s *Session) flush(conn *stream.Conn, buf *[]byte, batch []*stanza.Wire, ack []byte) (err error) {
+// flush writes the batch and the acks behind it, joined as far as flushAt. It
+// stops, with more to be written, when none is left of the writes; all is false
+// when the client does not keep up, and the socket has the last write still.
+func (s *Session) flush(conn *stream.Conn, buf *[]byte, t *turn, left *int) (all bool, err error) {
 	b := (*buf)[:0]
 	defer func() { *buf = b[:0] }()
-	for _, w := range batch {
-		b = conn.AppendWire(b, w)
-		s.charge(w)
-		if len(b) >= flushAt {
-			if err := conn.Flush(b); err != nil {
-				return err
-			}
-			b = b[:0]
+	for all = true; t.unfinished() && *left > 0 && all && err == nil; *left-- {
+		b = b[:0]
+		for t.at < len(t.batch) && len(b) < flushAt {
+			w := t.batch[t.at]
+			b = conn.AppendWire(b, w)
+			s.charge(w)
+			t.at++
 		}
+		for t.at == len(t.batch) && len(t.ack) > 0 { // <a/> and <r/> are elements of their own
+			n := elementEnd(t.ack)
+			b = conn.AppendItem(b, t.ack[:n])
+			t.ack = t.ack[n:]
+		}
+		all, err = conn.TryFlush(b)
 	}
-	for len(ack) > 0 { // <a/> and <r/> are elements of their own
-		n := elementEnd(ack)
-		b = conn.AppendItem(b, ack[:n])
-		ack = ack[n:]
-	}
-	if len(b) == 0 {
-		return nil
-	}
-	return conn.Flush(b)
+	return all, err
 }
 
 // charge books the bytes of w where its feature pays.

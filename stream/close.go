@@ -45,8 +45,8 @@ func (c *Conn) close(err error, quiet bool) {
 	past := time.Unix(1, 0)
 	// Errors: the socket is closed already, which is what we want.
 	if c.sock != nil {
-		c.sock.closing.Store(true)
-		_ = c.sock.SetWriteDeadline(past) // wakes a writer that waits for room
+		c.sock.giveUp()
+		_ = c.sock.SetWriteDeadline(past) // wakes who writes before Serve
 		if c.state.Load()&stBusy != 0 {
 			_ = c.sock.SetDeadline(past) // ends a handshake
 		}
@@ -119,11 +119,9 @@ func (c *Conn) lastWords(err error) bool {
 			}
 		}
 		b = c.AppendItem(b, AppendFooter(nil, ws))
-		c.allowLast()
 		_, c.werr = c.nc.Write(b)
 	}
 	if c.werr == nil && ws {
-		c.allowLast()
 		_, c.werr = c.nc.Write(c.appendCloseFrame(nil, we))
 	}
 	if c.werr != nil {
@@ -136,13 +134,6 @@ func (c *Conn) lastWords(err error) bool {
 		c.werr = c.sock.CloseWrite()
 	}
 	return c.werr == nil
-}
-
-// allowLast takes back the deadline that woke a waiting writer.
-func (c *Conn) allowLast() {
-	if c.sock != nil {
-		_ = c.sock.SetWriteDeadline(time.Time{}) // writing will tell
-	}
 }
 
 // randomID makes the id of a stream that ends before it began.

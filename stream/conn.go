@@ -32,6 +32,7 @@ const (
 	stEnded                      // the handler was told; the peer may still read our last words
 	stShut                       // the socket is closed
 	stServed                     // Serve was called
+	stSettled                    // Settle was called
 )
 
 // runnable says whether a worker has something to do in this state.
@@ -59,6 +60,7 @@ type Conn struct {
 	nudge  chan struct{} // of that goroutine
 	state  atomic.Uint32
 	slot   uint32
+	gen    uint32
 	client bool
 
 	// Of the one who reads.
@@ -87,7 +89,7 @@ func NewConn(nc net.Conn, p *Poller) *Conn {
 	c := &Conn{p: p, nc: nc, under: nc}
 	c.account.Store(p.opt.Account)
 	if s, ok := sockOf(nc); ok {
-		c.sock, c.under, s.p = s, s, p
+		c.sock, c.under, s.c = s, s, c
 		if _, ok := nc.(*tls.Conn); !ok {
 			c.nc = s
 		}
@@ -139,7 +141,20 @@ func (c *Conn) Serve(h Handler) {
 		return
 	}
 	c.state.Or(stReady)
-	c.p.enqueue([]*Conn{c})
+	c.p.run.put(c.class(), c)
+}
+
+// Settle says that the stream is set up: from now on it has its turn before
+// those that still negotiate.
+func (c *Conn) Settle() { c.state.Or(stSettled) }
+
+// class is where c waits for a worker. When all are cut off at once the last of
+// them must not keep those waiting who stay.
+func (c *Conn) class() int {
+	if c.state.Load()&(stSettled|stGone|stClosing) == stSettled {
+		return settled
+	}
+	return negotiating
 }
 
 // mark changes bits of the state; true: the caller has to enqueue c.
@@ -162,7 +177,7 @@ func (c *Conn) wake(set, clear uint32) {
 	run := c.mark(set, clear)
 	if c.sock != nil {
 		if run {
-			c.p.enqueue([]*Conn{c})
+			c.p.run.put(c.class(), c)
 		}
 		return
 	}
@@ -226,7 +241,8 @@ func (c *Conn) AppendWire(dst []byte, w *stanza.Wire) []byte {
 	return dst
 }
 
-// Flush writes what AppendItem and AppendWire made, in one write.
+// Flush writes what AppendItem and AppendWire made, in one write. It waits as
+// Write does.
 func (c *Conn) Flush(framed []byte) error {
 	c.wmu.Lock()
 	defer c.unlockWrite()
@@ -236,8 +252,21 @@ func (c *Conn) Flush(framed []byte) error {
 	return c.writeLocked(framed)
 }
 
-// writeLocked writes to the socket; wmu is held.
+// writeLocked writes to the socket and waits; wmu is held.
 func (c *Conn) writeLocked(b []byte) error {
+	err := c.putLocked(b)
+	if err == nil && c.sock != nil {
+		if c.werr = c.sock.wait(); c.werr != nil {
+			err = c.werr
+			c.close(err, true)
+		}
+	}
+	return err
+}
+
+// putLocked writes to the socket, which keeps what there is no room for; wmu is
+// held.
+func (c *Conn) putLocked(b []byte) error {
 	if c.werr != nil {
 		return c.werr
 	}
@@ -272,11 +301,11 @@ func (c *Conn) CloseWrite() error {
 // unlockWrite releases wmu, and sends a pong that came due meanwhile.
 func (c *Conn) unlockWrite() {
 	for {
-		if c.ws != nil {
+		if c.ws != nil && !c.crammed() {
 			c.ws.pong(c)
 		}
 		c.wmu.Unlock()
-		if c.ws == nil || !c.ws.hasDue() || !c.wmu.TryLock() {
+		if c.ws == nil || c.crammed() || !c.ws.hasDue() || !c.wmu.TryLock() {
 			return
 		}
 	}

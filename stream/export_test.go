@@ -1,6 +1,9 @@
 package stream
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestTLSLayout tells when crypto/tls has changed and nothing is trimmed.
 func TestTLSLayout(t *testing.T) {
@@ -11,3 +14,15 @@ func TestTLSLayout(t *testing.T) {
 
 // BeWebSocket frames a connection without the handshake.
 func (c *Conn) BeWebSocket() { c.beWebSocket() }
+
+// Age has d pass for what is kept.
+func (c *Conn) Age(d time.Duration) {
+	c.sock.omu.Lock()
+	defer c.sock.omu.Unlock()
+	if o := c.sock.over; o != nil {
+		o.until = o.until.Add(-d)
+	}
+}
+
+// Look is what the timer of what is kept does.
+func (c *Conn) Look() { c.sock.expired() }

@@ -19,6 +19,10 @@ import (
 // readSize is how much one read takes at most.
 const readSize = 64 << 10
 
+// maxWriters is how many goroutines write at once. They never wait for a
+// socket, only for those they tell what was written.
+const maxWriters = 64
+
 // Options are what all connections of a Poller share. Zero fields take the
 // defaults.
 type Options struct {
@@ -41,7 +45,6 @@ type Poller struct {
 	file     *os.File
 	raw      syscall.RawConn
 	fd       int
-	base     int       // workers kept
 	writers  sync.Pool // of *writer
 	scanners sync.Pool // of *stanza.Scanner, for items that come in pieces
 
@@ -50,9 +53,10 @@ type Poller struct {
 	free  []uint32
 	shut  bool
 
-	run  runQueue
-	live sync.WaitGroup // connections whose handlers have not been told their end
-	done sync.WaitGroup // goroutines
+	run  runQueue[*Conn]  // what is to be read
+	out  runQueue[output] // what is to be written
+	live sync.WaitGroup   // connections whose handlers have not been told their end
+	done sync.WaitGroup   // goroutines
 }
 
 // A slot finds the connection of an event. The generation tells an event of a
@@ -60,19 +64,6 @@ type Poller struct {
 type slot struct {
 	c   *Conn
 	gen uint32
-}
-
-// runQueue holds the connections that are ready.
-type runQueue struct {
-	mu      sync.Mutex
-	more    sync.Cond
-	conns   []*Conn // a ring: n of them from head on
-	head, n int
-	workers int
-	idle    int
-	taken   uint64 // connections taken so far
-	watched bool   // watch is running
-	ended   bool
 }
 
 // NewPoller opens a poller. Close ends it.
@@ -85,13 +76,15 @@ func NewPoller(opt Options) (*Poller, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("make epoll pollable: %w", err), unix.Close(fd))
 	}
-	p := &Poller{opt: opt, fd: fd, file: os.NewFile(uintptr(fd), "epoll"), base: max(2, runtime.GOMAXPROCS(0))}
+	p := &Poller{opt: opt, fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("make epoll pollable: %w", err), p.file.Close())
 	}
 	p.writers.New = newWriter
 	p.scanners.New = func() any { return new(stanza.Scanner) }
-	p.run.more.L = &p.run.mu
+	base := max(2, runtime.GOMAXPROCS(0))
+	p.run.setUp(base, opt.Workers, &p.done, p.work)
+	p.out.setUp(base, min(opt.Workers, maxWriters), &p.done, p.writeOut)
 	p.done.Add(1)
 	go p.poll()
 	return p, nil
@@ -136,10 +129,8 @@ func (p *Poller) Close() error {
 		c.shut() // also those whose peers were still reading our last words
 	}
 	err := p.file.Close()
-	p.run.mu.Lock()
-	p.run.ended = true
-	p.run.more.Broadcast()
-	p.run.mu.Unlock()
+	p.run.end()
+	p.out.end()
 	p.done.Wait()
 	return err
 }
@@ -149,8 +140,7 @@ func (p *Poller) Close() error {
 // kept by the runtime, for it is reset only when Read begins.
 func (p *Poller) poll() {
 	defer p.done.Done()
-	events := make([]unix.EpollEvent, 256)
-	ready := make([]*Conn, 0, len(events))
+	g := newGathering(256)
 	var span feature.Span
 	for {
 		if err := p.raw.Read(func(fd uintptr) bool {
@@ -158,30 +148,51 @@ func (p *Poller) poll() {
 				span.Begin(p.opt.Account)
 				defer span.End()
 			}
-			for {
-				n, err := unix.EpollWait(int(fd), events, 0)
-				if err == unix.EINTR {
-					continue
-				}
-				if err != nil {
-					return true
-				}
-				ready = p.collect(ready[:0], events[:n])
-				p.enqueue(ready)
-				clear(ready) // what is closed is to be forgotten
-				if n < len(events) {
-					return false
-				}
+			for p.gather(int(fd), g) {
 			}
+			return false
 		}); err != nil {
 			return // closed
 		}
 	}
 }
 
-// collect marks the connections of events and appends those that nobody works
-// on.
-func (p *Poller) collect(ready []*Conn, events []unix.EpollEvent) []*Conn {
+// A gathering is what one look at epoll needs.
+type gathering struct {
+	events []unix.EpollEvent
+	ready  [classes][]*Conn
+	roomy  []*Conn
+}
+
+func newGathering(n int) *gathering { return &gathering{events: make([]unix.EpollEvent, n)} }
+
+// gather takes the events that are there and hands their connections to the
+// workers. It returns true when there may be more.
+func (p *Poller) gather(fd int, g *gathering) (more bool) {
+	n, err := unix.EpollWait(fd, g.events, 0)
+	if err != nil {
+		return err == unix.EINTR
+	}
+	if n == 0 {
+		return false
+	}
+	p.collect(g, g.events[:n])
+	for class := range g.ready {
+		p.run.put(class, g.ready[class]...)
+		clear(g.ready[class]) // what is closed is to be forgotten
+		g.ready[class] = g.ready[class][:0]
+	}
+	for _, c := range g.roomy {
+		c.soon(c.drainOut)
+	}
+	clear(g.roomy)
+	g.roomy = g.roomy[:0]
+	return n == len(g.events)
+}
+
+// collect marks the connections of events and lists those that nobody works on,
+// and those that have room for what is kept.
+func (p *Poller) collect(g *gathering, events []unix.EpollEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range events {
@@ -190,15 +201,20 @@ func (p *Poller) collect(ready []*Conn, events []unix.EpollEvent) []*Conn {
 		if s.c == nil || s.gen != uint32(e.Pad) {
 			continue
 		}
-		bits := stReady
+		if e.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 && s.c.sock.full.Load() {
+			g.roomy = append(g.roomy, s.c)
+		}
+		bits := uint32(0)
+		if e.Events&^unix.EPOLLOUT != 0 {
+			bits |= stReady
+		}
 		if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			bits |= stGone
 		}
-		if s.c.mark(bits, 0) {
-			ready = append(ready, s.c)
+		if bits != 0 && s.c.mark(bits, 0) {
+			g.ready[s.c.class()] = append(g.ready[s.c.class()], s.c)
 		}
 	}
-	return ready
 }
 
 // add begins to wait for a connection.
@@ -217,19 +233,26 @@ func (p *Poller) add(c *Conn) error {
 	p.slots[at].gen++
 	p.slots[at].c = c
 	c.slot = at
-	ev := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(at),
-		Pad:    int32(p.slots[at].gen),
-	}
-	var ctl error
-	err := c.sock.raw.Control(func(fd uintptr) { ctl = unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(fd), &ev) })
-	if err = errors.Join(err, ctl); err != nil {
+	c.gen = p.slots[at].gen
+	if err := p.control(c, unix.EPOLL_CTL_ADD, 0); err != nil {
 		p.release(at)
 		return fmt.Errorf("wait for a connection: %w", err)
 	}
+	c.sock.polled.Store(true)
 	p.live.Add(1)
 	return nil
+}
+
+// control begins to wait, or waits for room too.
+func (p *Poller) control(c *Conn, op int, also uint32) error {
+	ev := unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET | also,
+		Fd:     int32(c.slot),
+		Pad:    int32(c.gen),
+	}
+	var ctl error
+	err := c.sock.raw.Control(func(fd uintptr) { ctl = unix.EpollCtl(p.fd, op, int(fd), &ev) })
+	return errors.Join(err, ctl)
 }
 
 // remove ends the waiting. It comes before the descriptor is closed, for its
@@ -250,71 +273,6 @@ func (p *Poller) release(at uint32) {
 	p.free = append(p.free, at)
 }
 
-// enqueue hands connections to the workers; their queued bit is set.
-func (p *Poller) enqueue(conns []*Conn) {
-	if len(conns) == 0 {
-		return
-	}
-	q := &p.run
-	q.mu.Lock()
-	for _, c := range conns {
-		q.put(c)
-	}
-	for range min(len(conns), q.idle) {
-		q.more.Signal()
-	}
-	for short := q.n - q.idle; short > 0 && q.workers < min(p.base, p.opt.Workers); short-- {
-		p.startWorker()
-	}
-	if q.n > q.idle && !q.watched {
-		q.watched = true
-		p.done.Add(1)
-		go p.watch()
-	}
-	q.mu.Unlock()
-}
-
-// put appends to the ring, which grows when full.
-func (q *runQueue) put(c *Conn) {
-	if q.n == len(q.conns) {
-		bigger := make([]*Conn, max(64, 2*q.n))
-		k := copy(bigger, q.conns[q.head:])
-		copy(bigger[k:], q.conns[:q.head])
-		q.conns, q.head = bigger, 0
-	}
-	q.conns[(q.head+q.n)%len(q.conns)] = c
-	q.n++
-}
-
-// watch starts one more worker each time it finds that all were blocked for a
-// millisecond while something waited. It ends when nothing waits.
-func (p *Poller) watch() {
-	defer p.done.Done()
-	q := &p.run
-	last := uint64(0)
-	for tick := time.Millisecond; ; {
-		time.Sleep(tick)
-		q.mu.Lock()
-		if q.n == 0 || q.ended {
-			q.watched = false
-			q.mu.Unlock()
-			return
-		}
-		if q.taken == last && q.idle == 0 && q.workers < p.opt.Workers {
-			p.startWorker()
-		}
-		last = q.taken
-		q.mu.Unlock()
-	}
-}
-
-// startWorker is called with run.mu held.
-func (p *Poller) startWorker() {
-	p.run.workers++
-	p.done.Add(1)
-	go p.work()
-}
-
 // A worker has what reading needs and an idle connection does not.
 type worker struct {
 	p   *Poller
@@ -325,38 +283,34 @@ type worker struct {
 	sp  feature.Span
 }
 
+// lookEvery is after how many connections that negotiate a worker looks for
+// events itself: the goroutine of poll would have its turn late.
+const lookEvery = 8
+
 // work is a worker's goroutine: it takes connections that are ready until there
-// are none and enough others wait.
+// are none and enough others wait. After one that negotiates it lets others go
+// on, for behind it stand thousands: who commits, delivers or writes a message
+// meanwhile would wait until the time slice of each worker is over.
 func (p *Poller) work() {
-	defer p.done.Done()
 	w := &worker{p: p, rd: newReader(), buf: make([]byte, readSize), sc: new(stanza.Scanner)}
-	for {
-		c := p.take()
-		if c == nil {
+	g := newGathering(64)
+	for n := 1; ; {
+		c, class, ok := p.run.take()
+		if !ok {
 			return
 		}
 		c.serve(w)
+		if class != negotiating {
+			continue
+		}
+		runtime.Gosched()
+		if n++; n%lookEvery == 0 {
+			p.look(g)
+		}
 	}
 }
 
-// take waits for a connection that is ready; nil: the worker ends.
-func (p *Poller) take() *Conn {
-	q := &p.run
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.n == 0 {
-		if q.ended || q.idle >= p.base {
-			q.workers--
-			return nil
-		}
-		q.idle++
-		q.more.Wait()
-		q.idle--
-	}
-	c := q.conns[q.head]
-	q.conns[q.head] = nil
-	q.head = (q.head + 1) % len(q.conns)
-	q.n--
-	q.taken++
-	return c
+// look is gather for a worker. An error means that the poller is closed.
+func (p *Poller) look(g *gathering) {
+	_ = p.raw.Control(func(fd uintptr) { p.gather(int(fd), g) })
 }

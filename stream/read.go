@@ -37,7 +37,7 @@ func (c *Conn) serve(w *worker) {
 			return
 		}
 	}
-	c.p.enqueue([]*Conn{c})
+	c.p.run.put(c.class(), c)
 }
 
 // leave gives c up unless something came meanwhile. A handshake that is due

@@ -3,9 +3,9 @@ package stream
 import (
 	"crypto/tls"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,13 +26,18 @@ var errAgain error = againError{}
 type sock struct {
 	net.Conn
 	raw syscall.RawConn
-	p   *Poller // nil until a Conn takes it
+	c   *Conn // nil until it takes the socket
 
-	rd      *reader // of the worker that owns the connection now; nil: block
-	drained bool    // the last read took all there was
-	gone    bool    // the peer will send nothing more: read until the end is seen
+	rd      *reader     // of the worker that owns the connection now; nil: block
+	drained bool        // the last read took all there was
+	gone    bool        // the peer will send nothing more: read until the end is seen
+	polled  atomic.Bool // the Poller tells of room
+	full    atomic.Bool // over has bytes
 	closing atomic.Bool
 	lastIn  uint64 // in when the last words were said
+
+	omu  sync.Mutex // guards over; who writes holds it
+	over *overflow  // what there was no room for; nil: nothing
 
 	in, out atomic.Uint64
 }
@@ -80,19 +85,6 @@ func (s *sock) Read(p []byte) (int, error) {
 	// A short read has emptied the socket: what comes later is a new event. The
 	// end of the stream was announced by the event that brought us here.
 	s.drained = n < len(p) && !s.gone
-	return n, err
-}
-
-// Write writes all of p. It waits no longer than the write timeout without any
-// progress, and not at all once the connection is closing.
-func (s *sock) Write(p []byte) (int, error) {
-	if s.p == nil {
-		return s.Conn.Write(p)
-	}
-	w := s.p.writers.Get().(*writer)
-	n, err := w.write(s, p)
-	s.p.writers.Put(w)
-	s.out.Add(uint64(n))
 	return n, err
 }
 
@@ -148,68 +140,6 @@ func (r *reader) try(fd uintptr) bool {
 		}
 		return true
 	}
-}
-
-// A writer writes and waits for room when there is none. A deadline, which
-// costs a timer, is set only then.
-type writer struct {
-	s     *sock
-	p     []byte
-	n     int
-	at    int // progress when we last waited
-	timed bool
-	err   error
-	fn    func(fd uintptr) bool
-}
-
-func newWriter() any {
-	w := &writer{}
-	w.fn = w.try
-	return w
-}
-
-func (w *writer) write(s *sock, p []byte) (int, error) {
-	w.s, w.p, w.n, w.at, w.timed, w.err = s, p, 0, -1, false, nil
-	err := s.raw.Write(w.fn)
-	if w.timed && err == nil && w.err == nil {
-		err = s.SetWriteDeadline(time.Time{})
-	}
-	if err == nil {
-		err = w.err
-	}
-	w.s, w.p = nil, nil
-	return w.n, err
-}
-
-// try writes as much as there is room for; false: wait for more.
-func (w *writer) try(fd uintptr) bool {
-	for w.n < len(w.p) {
-		n, err := unix.Write(int(fd), w.p[w.n:])
-		switch {
-		case err == nil:
-			w.n += n
-		case err == unix.EINTR:
-		case err != unix.EAGAIN:
-			w.err = &net.OpError{Op: "write", Net: "tcp", Err: err}
-			return true
-		case w.s.closing.Load():
-			w.err = errWriteStuck
-			return true
-		default:
-			if w.n > w.at { // progress since we last waited
-				w.at, w.timed = w.n, true
-				w.err = w.s.SetWriteDeadline(time.Now().Add(w.s.p.opt.WriteTimeout))
-				if w.err == nil && w.s.closing.Load() { // Close set one before us
-					w.err = errWriteStuck
-				}
-				if w.err != nil {
-					return true
-				}
-			}
-			return false
-		}
-	}
-	return true
 }
 
 // listener wraps accepted sockets.

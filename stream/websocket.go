@@ -199,7 +199,7 @@ func (s *wsState) takeDue() []byte {
 // read the answer either, and nobody waits for it. wmu is held.
 func (s *wsState) pong(c *Conn) {
 	if due := s.takeDue(); due != nil && !c.footed && c.roomy() {
-		_ = c.writeLocked(appendFrame(nil, wsPong, due, c.client)) // an error closes c
+		_ = c.putLocked(appendFrame(nil, wsPong, due, c.client)) // an error closes c
 	}
 }
 
