@@ -14,6 +14,7 @@ import (
 // connect reads it for every step.
 func (p *parser) connect() {
 	world := p.flow.world()
+	p.guesses = 0
 	for i := range p.flow.steps {
 		s, keys, path := &p.flow.steps[i], p.raw[i], fmt.Sprintf("steps[%d]", i)
 		s.when = p.condition(keys["when"], path+".when", world)
@@ -35,7 +36,7 @@ func (p *parser) target(n *node, path string) int {
 	id := p.id(n, path)
 	at, ok := p.flow.index[id]
 	if id != "" && !ok {
-		p.fail(n, path, "no step is called “%s”%s", id, meant(id, slices.Sorted(maps.Keys(p.flow.index))))
+		p.fail(n, path, "no step is called “%s”%s", id, p.meant(id, slices.Sorted(maps.Keys(p.flow.index))))
 	}
 	return at
 }
@@ -66,6 +67,12 @@ func (p *parser) condition(n *node, path string, world types.Map) *condition {
 	}
 	if len(n.text) > maxSource {
 		p.fail(n, path, "this has %d characters; a condition has at most %d", len(n.text), maxSource)
+		return nil
+	}
+	if p.asked++; p.asked > maxConditions {
+		if p.asked == maxConditions+1 {
+			p.fail(n, path, "a flow has at most %d conditions", maxConditions)
+		}
 		return nil
 	}
 	c, column, err := p.flow.compile(n.text, world)
@@ -129,6 +136,9 @@ func (p *parser) place(r reference) string {
 		}
 		return wrong
 	}
+	if p.guesses >= maxGuesses {
+		return fmt.Sprintf("unknown field {{%s}}", short(r.String()))
+	}
 	known := []string{groupName, groupHelplines}
 	for i := range p.flow.steps {
 		if p.flow.steps[i].asks() {
@@ -139,7 +149,7 @@ func (p *parser) place(r reference) string {
 		known = append(known, groupAttribute+"."+name)
 	}
 	slices.Sort(known[2:])
-	return fmt.Sprintf("unknown field {{%s}}%s", short(r.String()), meant(r.String(), known))
+	return fmt.Sprintf("unknown field {{%s}}%s", short(r.String()), p.meant(r.String(), known))
 }
 
 func (p *parser) variants(s *step, n *node, path string) {

@@ -41,6 +41,8 @@ const (
 	maxVariants = 5
 	maxAttrs    = 50
 	maxSpan     = 100 // numbers of a scale
+
+	maxConditions = 500
 )
 
 // Patterns of words in a document.

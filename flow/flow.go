@@ -73,6 +73,7 @@ type step struct {
 	min, max         int // of a scale; of a multi: how many
 	low, high        []string
 	options          []option
+	yesNo            bool // yes and no are among the values of the options
 	length           int  // of a text, in characters
 	keep             bool // the text is recalled or decided on later: the state keeps its beginning
 	cases            []branch
@@ -96,7 +97,8 @@ func (s *step) asks() bool {
 type option struct {
 	value  string
 	labels []string   // by language
-	folded [][]string // the labels as they are compared, by language, with and without umlauts spelled out
+	folded [][]string // the labels as they are compared, by language: see spellings
+	words  [][]string // their words, by language
 	score  *int
 }
 

@@ -64,8 +64,13 @@ func spelledOut(folded string) string {
 	if !strings.Contains(folded, "e") {
 		return folded
 	}
-	return strings.NewReplacer("ae", "a", "oe", "o", "ue", "u").Replace(folded)
+	return umlauts.Replace(folded)
 }
+
+var (
+	umlauts = strings.NewReplacer("ae", "a", "oe", "o", "ue", "u")
+	apart   = strings.NewReplacer("/", " / ", "%", " % ")
+)
 
 // spellings are the ways in which a label is compared: folded, with umlauts
 // spelled out, and without the small words that people leave out.
@@ -77,16 +82,25 @@ func spellings(label string) []string {
 // wordsOf splits what is folded, with / and % as words of their own.
 func wordsOf(folded string) []string {
 	if strings.ContainsAny(folded, "/%") {
-		folded = strings.NewReplacer("/", " / ", "%", " % ").Replace(folded)
+		folded = apart.Replace(folded)
 	}
 	return strings.Fields(folded)
+}
+
+// bare is a word without punctuation around it.
+func bare(word string) string {
+	first, last := word[0], word[len(word)-1]
+	if first >= 'a' && first <= 'z' && last >= 'a' && last <= 'z' {
+		return word
+	}
+	return strings.Trim(word, trimmed)
 }
 
 // without leaves words out.
 func without(words []string, set map[string]bool) []string {
 	out := make([]string, 0, len(words))
 	for _, w := range words {
-		if w = strings.Trim(w, trimmed); w != "" && !set[w] {
+		if w = bare(w); w != "" && !set[w] {
 			out = append(out, w)
 		}
 	}

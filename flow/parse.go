@@ -45,11 +45,29 @@ func Parse(text []byte) (*Flow, error) {
 type parser struct {
 	flow     *Flow
 	problems Problems
+	asked    int                // conditions so far
+	guesses  int                // words that were guessed at so far, of heads and steps, then of what connects them
 	raw      []map[string]*node // the keys of each step, for what is read when all steps are known
 }
 
+// fail notes a problem. Of a document that is nothing but problems, enough are
+// noted already.
 func (p *parser) fail(n *node, path, format string, args ...any) {
+	if len(p.problems) >= 20*maxProblems {
+		return
+	}
 	p.problems = append(p.problems, Problem{Line: n.line, Column: n.column, Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+// maxGuesses bounds the time for a document that is nothing but problems.
+const maxGuesses = 300
+
+// meant looks for the word that was meant as long as somebody reads it.
+func (p *parser) meant(word string, known []string) string {
+	if p.guesses++; p.guesses > maxGuesses {
+		return ""
+	}
+	return meant(word, known)
 }
 
 // mapping reads the keys of an object, each known and there once.
@@ -62,7 +80,7 @@ func (p *parser) mapping(n *node, path string, known []field) map[string]*node {
 	for i, key := range n.keys {
 		switch {
 		case !slices.Contains(names(known), key.text):
-			p.fail(key, path, "unknown key “%s”%s", short(key.text), meant(key.text, names(known)))
+			p.fail(key, path, "unknown key “%s”%s", short(key.text), p.meant(key.text, names(known)))
 		case out[key.text] != nil:
 			p.fail(key, path, "“%s” stands here twice", key.text)
 		default:
@@ -91,7 +109,7 @@ func short(s string) string {
 }
 
 // word reads a text that has a pattern.
-func (p *parser) word(n *node, path, pattern, what string) string {
+func (p *parser) word(n *node, path string, pattern *regexp.Regexp, what string) string {
 	if n == nil {
 		return ""
 	}
@@ -99,16 +117,23 @@ func (p *parser) word(n *node, path, pattern, what string) string {
 		p.fail(n, path, "this must be %s, not %s", what, n.shape)
 		return ""
 	}
-	if ok, _ := regexp.MatchString(pattern, n.text); !ok {
+	if !pattern.MatchString(n.text) {
 		p.fail(n, path, "“%s” is not %s", short(n.text), what)
 		return ""
 	}
 	return n.text
 }
 
+var (
+	idWord       = regexp.MustCompile(idPattern)
+	flowWord     = regexp.MustCompile(flowPattern)
+	languageWord = regexp.MustCompile(languagePattern)
+	waitWord     = regexp.MustCompile(waitPattern)
+)
+
 const whatID = "a name: small letters, digits and _, from a letter on, at most 40"
 
-func (p *parser) id(n *node, path string) string { return p.word(n, path, idPattern, whatID) }
+func (p *parser) id(n *node, path string) string { return p.word(n, path, idWord, whatID) }
 
 func (p *parser) integer(n *node, path string, low, high, unsaid int) int {
 	if n == nil {
@@ -160,7 +185,7 @@ func (p *parser) translations(n *node, path string, most int) []*node {
 		at, v := slices.Index(p.flow.languages, key.text), n.values[i]
 		switch {
 		case at < 0:
-			p.fail(key, path, "“%s” is none of the flow's languages%s", short(key.text), meant(key.text, p.flow.languages))
+			p.fail(key, path, "“%s” is none of the flow's languages%s", short(key.text), p.meant(key.text, p.flow.languages))
 		case out[at] != nil:
 			p.fail(key, path, "“%s” stands here twice", key.text)
 		case v.shape != isText:
@@ -215,7 +240,7 @@ func (p *parser) labels(n *node, path string) []string {
 // know the other steps.
 func (p *parser) document(root *node) {
 	f, keys := p.flow, p.mapping(root, "", documentFields)
-	f.id = p.word(keys["flow"], "flow", flowPattern, "a name: small letters, digits and - between them")
+	f.id = p.word(keys["flow"], "flow", flowWord, "a name: small letters, digits and - between them")
 	f.version = p.integer(keys["version"], "version", 1, 1_000_000, 1)
 	p.languages(keys["languages"])
 	if f.languages == nil {
@@ -239,7 +264,7 @@ func (p *parser) document(root *node) {
 func (p *parser) languages(n *node) {
 	for i, v := range p.list(n, "languages", 1, maxLangs) {
 		path := fmt.Sprintf("languages[%d]", i)
-		l := p.word(v, path, languagePattern, "a language tag like de or pt-BR")
+		l := p.word(v, path, languageWord, "a language tag like de or pt-BR")
 		if l != "" && slices.Contains(p.flow.languages, l) {
 			p.fail(v, path, "“%s” stands here twice", l)
 		} else if l != "" {
@@ -269,7 +294,7 @@ func (p *parser) attributes(n *node) {
 		case twice:
 			p.fail(key, "attributes", "“%s” stands here twice", name)
 		case !slices.Contains(kinds, v.text):
-			p.fail(v, "attributes."+name, "“%s” is no kind of attribute%s", short(v.text), meant(v.text, kinds))
+			p.fail(v, "attributes."+name, "“%s” is no kind of attribute%s", short(v.text), p.meant(v.text, kinds))
 		default:
 			p.flow.attributes[name] = v.text
 			p.flow.places["attributes."+name] = key
@@ -292,7 +317,7 @@ func (p *parser) phrases(n, languages *node) {
 			path := "phrases." + key.text
 			switch {
 			case !slices.Contains(known, key.text):
-				p.fail(key, "phrases", "unknown key “%s”%s", short(key.text), meant(key.text, known))
+				p.fail(key, "phrases", "unknown key “%s”%s", short(key.text), p.meant(key.text, known))
 			case f.phrases[key.text] != nil:
 				p.fail(key, "phrases", "“%s” stands here twice", key.text)
 			default:
@@ -343,7 +368,7 @@ func (p *parser) step(i int, n *node) {
 	case Text:
 		s.length = p.integer(keys["length"], path+".length", 1, maxLength, maxText)
 	case kindWait:
-		s.wait = duration(p.word(keys[kindWait], path+".wait", waitPattern, "a time like 30m, 4h, 3d or 2w"))
+		s.wait = duration(p.word(keys[kindWait], path+".wait", waitWord, "a time like 30m, 4h, 3d or 2w"))
 		if s.wait > 366*24*time.Hour {
 			p.fail(keys[kindWait], path+".wait", "nobody waits longer than a year")
 		}
@@ -397,7 +422,7 @@ func (p *parser) kind(n *node, path string) *kindFields {
 	if found == nil {
 		why := "; it needs one of " + strings.Join(all, ", ")
 		for _, key := range n.keys {
-			if m := meant(key.text, all); strings.Contains(m, "did you mean") && !slices.Contains([]string{"id", "next", "when"}, key.text) {
+			if m := p.meant(key.text, all); strings.Contains(m, "did you mean") && !slices.Contains([]string{"id", "next", "when"}, key.text) {
 				why = ", and “" + short(key.text) + "” is not known" + m
 			}
 		}
@@ -444,6 +469,7 @@ func (p *parser) choice(s *step, keys map[string]*node, path string) {
 		}
 		for l, label := range o.labels {
 			o.folded = append(o.folded, spellings(label))
+			o.words = append(o.words, without(strings.Fields(fold(label)), nil))
 			for j := range s.options {
 				other := s.options[j].folded
 				if l < len(other) && other[l][2] == o.folded[l][2] { // too alike to be shortened
@@ -466,6 +492,7 @@ func (p *parser) choice(s *step, keys map[string]*node, path string) {
 			}
 		}
 	}
+	s.yesNo = slices.Contains(s.values(), "yes") && slices.Contains(s.values(), "no")
 	if s.kind == Multi {
 		s.min = p.integer(keys["min"], path+".min", 0, max(1, len(s.options)), 1)
 		s.max = p.integer(keys["max"], path+".max", max(1, s.min), max(1, len(s.options)), max(1, len(s.options)))

@@ -72,6 +72,8 @@ func TestLimits(t *testing.T) {
 		"a constant panic":  {document(mood + "  - {id: m, when: '1 % 0 == 1', message: {en: M}}\n" + end), "divide by zero"},
 		"many options":      {document("  - {id: c, choice: {en: C}, options: [" + strings.TrimSuffix(steps(21, "{value: v%d, label: {en: L}},"), ",\n") + "]}\n" + end), "at most 20 are allowed"},
 		"circle of skips":   {document("  - {id: a1, when: anonymous, mood: {en: M}}\n  - {id: a2, branch: [{if: anonymous, go: a1}], otherwise: a3}\n  - {id: a3, mood: {en: M}}\n" + end), "come back to it without a question"},
+		"many conditions":   {document(mood + steps(30, "  - {id: b%d, branch: ["+strings.Repeat("{if: score.mood > 1, go: bye}, ", 20)+"], otherwise: bye}") + end), "at most 500 conditions"},
+		"only problems":     {document(mood + steps(490, "  - {id: b%d, message: {en: \""+strings.Repeat("{{nothing_%[1]d_known}} ", 18)+"\"}, go: nowhere, next: mod}") + end), " more problems"},
 		"a circle of waits": {document(mood + "  - {id: w1, wait: 1d}\n  - {id: a2, branch: [{if: score.mood > 1, go: w1}], otherwise: bye}\n" + end), "come back to it without a question"},
 	} {
 		_, err := Parse([]byte(c.text))

@@ -194,14 +194,14 @@ func (s *step) choose(folded string, language int) int {
 	if n, ok := number(folded, 1, len(s.options)); ok {
 		return n - 1
 	}
-	if len(folded) == 1 && folded[0] >= 'a' && int(folded[0]-'a') < len(s.options) && !s.yesNo() {
+	if len(folded) == 1 && folded[0] >= 'a' && int(folded[0]-'a') < len(s.options) && !s.yesNo {
 		return int(folded[0] - 'a')
 	}
 	left := folded
 	if words := strings.Fields(folded); len(words) > 1 && len(words) <= 12 {
 		left = strings.Join(without(words, fillers), " ")
 	}
-	if s.yesNo() {
+	if s.yesNo {
 		for i, o := range s.options {
 			if o.value == "yes" && (yesWords[folded] || yesWords[left]) || o.value == "no" && (noWords[folded] || noWords[left]) {
 				return i
@@ -218,11 +218,6 @@ func (s *step) choose(folded string, language int) int {
 		return at
 	}
 	return s.has(left, language)
-}
-
-func (s *step) yesNo() bool {
-	values := s.values()
-	return slices.Contains(values, "yes") && slices.Contains(values, "no")
 }
 
 // named finds the option with this value or label.
@@ -265,14 +260,15 @@ func (s *step) begins(folded string, language int) int {
 // least of four letters.
 func (s *step) has(words string, language int) int {
 	found, long := -1, false
+	wanted := strings.Fields(words)
 	for i := range s.options {
-		if language >= len(s.options[i].folded) {
+		if language >= len(s.options[i].words) {
 			return -1
 		}
-		label, all := strings.Fields(s.options[i].folded[language][0]), true
-		for word := range strings.FieldsSeq(words) {
+		all := true
+		for _, word := range wanted {
 			long = long || utf8.RuneCountInString(word) >= 4
-			all = all && slices.ContainsFunc(label, func(l string) bool { return strings.Trim(l, trimmed) == word })
+			all = all && slices.Contains(s.options[i].words[language], word)
 		}
 		if all && found >= 0 {
 			return -1
@@ -301,9 +297,10 @@ func (s *step) several(folded string, language int) understanding {
 		return unclear
 	}
 	chosen := make([]bool, len(s.options))
+	one := s.choose(folded, language)
 	switch {
-	case s.choose(folded, language) >= 0:
-		chosen[s.choose(folded, language)] = true
+	case one >= 0:
+		chosen[one] = true
 	case allWords[folded]:
 		for i := range chosen {
 			chosen[i] = true
@@ -346,12 +343,9 @@ func (s *step) mark(words []string, language int, chosen []bool) bool {
 		found := false
 		for n := min(len(words), 12); n > 0 && !found; n-- {
 			folded := strings.Trim(strings.Join(words[:n], " "), trimmed)
-			at := -1
-			if n == 1 || n == len(words) || ands[words[n]] {
+			at := s.named(folded, language)
+			if at < 0 && (n == 1 || n == len(words) || ands[words[n]]) {
 				at = s.choose(folded, language)
-			}
-			if at < 0 {
-				at = s.named(folded, language)
 			}
 			if at >= 0 {
 				chosen[at], words, found = true, words[n:], true
