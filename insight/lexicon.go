@@ -80,9 +80,9 @@ func wordless(text string) bool {
 // lexicon is a language's words and how it negates.
 type lexicon struct {
 	language string
-	exact    map[string]float64  // whole words, and stems as they stand
-	stems    map[string]float64  // with the grammar's endings
-	wild     map[string]float64  // with any continuation
+	exact    map[string]float64 // whole words, and stems as they stand
+	stems    map[string]float64 // with the grammar's endings
+	wild     map[string]float64 // with any continuation
 	typos    typos
 	emoji    map[string]float64  //
 	phrases  map[string][]phrase // by first word, longest first
