@@ -71,6 +71,8 @@ func event(say string) Input {
 		return Input{Event: Timer}
 	case say == ":resume":
 		return Input{Event: Resume}
+	case strings.HasPrefix(say, "!"): // the caller's rules find danger in it
+		return Input{Text: say[1:], Danger: true}
 	case strings.HasPrefix(say, "["): // a button of a question
 		q, v, _ := strings.Cut(say[1:], "]")
 		return Input{Text: v, Question: q}
@@ -128,6 +130,14 @@ func TestDialogue(t *testing.T) {
 			{"[mood]4", "mood = 4; ? pick"}, {"[mood]2", "unclear; ? pick"}, {"[pick]tea", "pick = tea; wait:3d"}, {"[pick]coffee", "unclear"}, {":timer", "? why"}},
 		"the end is the end": {
 			{"4", "mood = 4; ? pick"}, {"1", "pick = tea; wait:3d"}, {":timer", "? why"}, {"a", "why = a; ended"}, {":timer", "ended"}, {":resume", "ended"}, {"b", "outside; ended"}, {"stop", "stopped"}, {"continue", "ended"}},
+		"danger in place of an answer": {
+			{"!I want to die", "outside; person:danger"}, {"please", "outside"}, {":resume", ""}, {":timer", ""}, {"later", ""}, {"continue", "? mood"}, {"2", "mood = 2; ? pick"}},
+		"danger in an answer": {
+			{"4", "mood = 4; ? pick"}, {"tea", "pick = tea; wait:3d"}, {":timer", "? why"}, {"!no way out", "why = no way out; person:danger"}, {"hello?", "outside"}, {"skip", "ended"}},
+		"danger while nothing is asked": {
+			{"4", "mood = 4; ? pick"}, {"tea", "pick = tea; wait:3d"}, {"!I want to die", "outside; person:danger"}, {":timer", "? why"}, {"a", "why = a; ended"}, {"!again", "outside; ended; person:danger"}, {"stop", "stopped"}, {"!again", "outside; stopped; person:danger"}},
+		"danger, and then stop or edit": {
+			{"4", "mood = 4; ? pick"}, {"!bad", "outside; person:danger"}, {"edit", "? mood"}, {"1", "mood = 1 (edit); ? pick"}, {"!bad", "outside; person:danger"}, {"stop", "stopped"}, {"continue", "? pick"}},
 		"a language that the flow does not have": {
 			{"deutsch", "? mood"}, {"4", "mood = 4; ? pick"}},
 	} {

@@ -96,6 +96,22 @@ var phrases = map[string][3]string{
 		"If you are not well and need help now: {helplines}",
 		"Wenn es Ihnen nicht gut geht und Sie jetzt Hilfe brauchen: {helplines}",
 		"Als het niet goed met je gaat en je nu hulp nodig hebt: {helplines}"},
+	"danger": {
+		"Thank you for telling me this. What you write worries me. I am only a program, but you need not be alone with it.",
+		"Danke, dass Sie mir das sagen. Was Sie schreiben, macht mir Sorgen. Ich bin nur ein Programm, aber Sie müssen damit nicht allein sein.",
+		"Dank je dat je me dit vertelt. Wat je schrijft baart me zorgen. Ik ben maar een programma, maar je hoeft er niet alleen mee te zijn."},
+	"danger_lines": {
+		"You can reach a person right now: {helplines}",
+		"Sie erreichen jetzt sofort einen Menschen: {helplines}",
+		"Je kunt nu meteen een mens bereiken: {helplines}"},
+	"danger_told": {
+		"I have also told a person here. If you are in danger, please do not wait for them. The questions can wait; if you want to go on with them, write “continue”.",
+		"Ich habe auch hier einem Menschen Bescheid gesagt. Wenn Sie in Gefahr sind, warten Sie bitte nicht darauf. Die Fragen haben Zeit; wenn Sie damit weitermachen möchten, schreiben Sie „weiter“.",
+		"Ik heb het ook hier aan een mens gemeld. Ben je in gevaar, wacht daar dan niet op. De vragen hebben geen haast; wil je ermee verder, schrijf dan ‘verder’."},
+	"held": {
+		"The questions wait until you want to go on. For that, write “continue”.",
+		"Die Fragen warten, bis Sie weitermachen möchten. Schreiben Sie dann „weiter“.",
+		"De vragen wachten tot je verder wilt. Schrijf dan ‘verder’."},
 	"person_called": {
 		"I have asked a person to get in touch with you. That can take a while; nothing you wrote is lost.",
 		"Ich habe einen Menschen gebeten, sich bei Ihnen zu melden. Das kann etwas dauern; nichts, was Sie geschrieben haben, geht verloren.",

@@ -34,6 +34,7 @@ func inputs() *rapid.Generator[Input] {
 		default:
 			in.Text = rapid.SampledFrom(said).Draw(t, "said")
 		}
+		in.Danger = rapid.IntRange(0, 19).Draw(t, "danger") == 0
 		return in
 	})
 }
@@ -272,7 +273,7 @@ func FuzzNext(f *testing.F) {
 			return
 		}
 		talker := talkers[int(which)%len(talkers)]
-		in := Input{Text: text, Event: Event(event % 3)}
+		in := Input{Text: text, Event: Event(event % 3), Danger: event >= 250}
 		next, turn := talker.Next(s, in)
 		again, same := talker.Next(s, in)
 		if !reflect.DeepEqual(turn, same) || asJSON(next) != asJSON(again) {

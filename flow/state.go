@@ -64,6 +64,7 @@ const (
 	Waiting Phase = "waiting" // nothing is open until a timer
 	Ended   Phase = "ended"   // all is said
 	Stopped Phase = "stopped" // the person said stop
+	Held    Phase = "held"    // what the person wrote sounds like danger: nothing is asked until they say continue
 )
 
 // A Given is an answer as the conversation remembers it.
@@ -125,6 +126,9 @@ type Input struct {
 	// Question is the question that a pressed button belongs to, where the
 	// client says so: a late press does not answer the question after it.
 	Question string
+	// Danger says that the caller's rules find danger in the text. Then help
+	// is shown, a person is called as urgent, and the questions wait.
+	Danger bool
 }
 
 // A Turn is what follows from an input.
@@ -176,7 +180,7 @@ type Answer struct {
 
 // A Handover calls a person.
 type Handover struct {
-	Step   string // the step that calls; "" if the person asked for it
-	Reason string // a word of the flow: "low_mood"; "asked" if the person asked
+	Step   string // the step that calls; "" if it is none of the flow's
+	Reason string // a word of the flow: "low_mood"; "asked" if the person asked, "danger" for Input.Danger
 	Urgent bool
 }

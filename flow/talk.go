@@ -124,11 +124,11 @@ func (t *talk) end() (State, Turn) {
 // newer edition may go on where the open question is still there.
 func (t *talk) fits() bool {
 	if t.state.Hash == t.Flow.hash && t.state.Flow == t.Flow.id {
-		return t.state.Phase == Ended || t.state.Phase == Stopped || t.open() != nil || t.waiting() != nil
+		return t.state.Phase == Ended || t.state.Phase == Stopped || t.open() != nil || t.waiting() != nil || t.held() != nil
 	}
 	s := t.at()
 	ok := t.state.Flow == t.Flow.id && (t.state.Phase == Asking && t.open() != nil || t.state.Phase == Ended ||
-		t.state.Phase == Stopped && (t.state.Step == "" || s != nil && s.asks()))
+		t.held() != nil || t.state.Phase == Stopped && (t.state.Step == "" || s != nil && s.asks()))
 	if ok {
 		t.state.Hash, t.state.Version = t.Flow.hash, t.Flow.version
 		t.state.Language = t.Flow.languages[t.lang]
@@ -159,6 +159,14 @@ func (t *talk) waiting() *step {
 	return nil
 }
 
+// held is the question that waits until the person wants to go on.
+func (t *talk) held() *step {
+	if s := t.at(); s != nil && s.asks() && t.state.Phase == Held {
+		return s
+	}
+	return nil
+}
+
 func (t *talk) timer() {
 	switch s := t.waiting(); {
 	case s != nil:
@@ -179,6 +187,8 @@ func (t *talk) resume() {
 		t.say("waiting")
 	case Stopped:
 		t.say("stopped_still")
+	case Held:
+		t.say("held")
 	default:
 		t.say("ended")
 	}
@@ -193,6 +203,10 @@ func (t *talk) hear(in Input) {
 		if q != nil {
 			t.ask(q)
 		}
+		return
+	}
+	if in.Danger {
+		t.danger(q, in.Text, folded)
 		return
 	}
 	switch {
@@ -217,6 +231,28 @@ func (t *talk) hear(in Input) {
 		return
 	}
 	t.answer(q, u)
+}
+
+// danger shows where help is and calls a person. What was written is kept; the
+// next question would be out of place.
+func (t *talk) danger(q *step, text, folded string) {
+	t.say("danger")
+	if lines := t.helplines(); lines != "" {
+		t.turn.Say = append(t.turn.Say, Line{Text: strings.ReplaceAll(t.Flow.phrase("danger_lines", t.state.Language), "{helplines}", lines)})
+	}
+	t.say("danger_told")
+	t.hand(Handover{Reason: "danger", Urgent: true})
+	if q == nil {
+		t.turn.Outside = true
+		return
+	}
+	u := q.understand(text, folded, t.lang)
+	t.turn.Outside = u.why != ""
+	if u.why == "" {
+		t.store(q, u)
+		t.state.Editing = true // to go on is to leave the answer as it is
+	}
+	t.state.Phase, t.state.Snoozed, t.state.Unclear = Held, false, 0
 }
 
 // outside is for what is said when nothing is asked.
@@ -247,6 +283,15 @@ func (t *talk) unclear(q *step, why string) {
 
 // answer stores an answer and goes on.
 func (t *talk) answer(q *step, u understanding) {
+	if u.cut {
+		t.turn.Say = append(t.turn.Say, Line{Text: strings.ReplaceAll(t.Flow.phrase("cut", t.state.Language), "{max}", strconv.Itoa(q.length))})
+	}
+	t.store(q, u)
+	t.leave(q)
+}
+
+// store tells the caller of an answer and remembers it.
+func (t *talk) store(q *step, u understanding) {
 	a := Answer{Question: q.id, Kind: q.kind, Measure: q.measure, Values: u.values, Score: u.score, Text: u.text, Cut: u.cut, Edit: t.state.given(q.id) != nil}
 	g := Given{Question: q.id, Score: u.score}
 	switch q.kind {
@@ -263,12 +308,8 @@ func (t *talk) answer(q *step, u understanding) {
 			g.Text = kept(u.text, keptText)
 		}
 	}
-	if u.cut {
-		t.turn.Say = append(t.turn.Say, Line{Text: strings.ReplaceAll(t.Flow.phrase("cut", t.state.Language), "{max}", strconv.Itoa(q.length))})
-	}
 	t.turn.Answers = append(t.turn.Answers, a)
 	t.state.give(g)
-	t.leave(q)
 }
 
 // leave goes on behind a question.
@@ -342,7 +383,7 @@ func (t *talk) obey(c command, q *step) {
 		t.edit(q)
 	case remind:
 		if q == nil {
-			t.say(map[Phase]string{Waiting: "waiting"}[t.state.Phase])
+			t.say(map[Phase]string{Waiting: "waiting", Held: "held"}[t.state.Phase])
 			return
 		}
 		t.state.Snoozed, t.turn.Snooze = true, true
@@ -376,6 +417,8 @@ func (t *talk) repeat(q *step) {
 
 func (t *talk) skip(q *step) {
 	switch {
+	case t.held() != nil:
+		t.proceed(nil)
 	case q == nil:
 		t.outside()
 	case t.state.Editing:
@@ -417,6 +460,14 @@ func (t *talk) proceed(q *step) {
 			return
 		}
 		t.state.Phase = Asking
+		q = s
+	}
+	if s := t.held(); s != nil {
+		t.state.Phase = Asking
+		if t.state.Editing {
+			t.leave(s)
+			return
+		}
 		q = s
 	}
 	switch {
