@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
@@ -187,10 +188,14 @@ func (h *classHeap) Len() int      { return len(h.list) }
 func (h *classHeap) Swap(i, j int) { h.list[i], h.list[j] = h.list[j], h.list[i] }
 func (h *classHeap) Less(i, j int) bool {
 	a, b := h.list[i], h.list[j]
-	if h.awake {
-		return a.due().Before(b.due())
+	if !h.awake {
+		return a.wake.Before(b.wake)
 	}
-	return a.wake.Before(b.wake)
+	// Of equals who waits longer, and then by zone: not by chance.
+	if c := cmp.Or(a.due().Compare(b.due()), a.queue[0].due.Compare(b.queue[0].due)); c != 0 {
+		return c < 0
+	}
+	return a.zone < b.zone
 }
 func (h *classHeap) Push(x any) { h.list = append(h.list, x.(*class)) }
 func (h *classHeap) Pop() any {

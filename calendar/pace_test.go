@@ -40,9 +40,15 @@ func TestBucket(t *testing.T) {
 	step("goes on from there", 2*time.Second, 100, 10, 0)
 	step("a month down", 31*24*time.Hour, 100000, 20, 0)
 	step("none asked", 31*24*time.Hour, 0, 0, 0)
-	if _, got, wait := b.Take(noon.Add(31*24*time.Hour+time.Hour), 5, 0); got != 0 || wait != calendar.MaxWait {
+	b.Tokens = 0
+	if _, got, wait := b.Take(noon.Add(32*24*time.Hour), 5, 0); got != 0 || wait != calendar.MaxWait {
 		t.Errorf("at a standstill: got %d, wait %s", got, wait)
 	}
+	b = bucket(t, 10, 20)
+	if _, got, _ := b.Take(noon.Add(-time.Hour), 15, 1); got != 15 {
+		t.Errorf("an hour back: got %d of 15 that were there", got)
+	}
+	b.Tokens = 0
 	if b = b.Put(7); b.Tokens != 7 {
 		t.Errorf("put back: %v", b.Tokens)
 	}

@@ -61,8 +61,8 @@ type ZoneHour struct {
 // maxReasons is how many reasons a preview lists.
 const maxReasons = 20
 
-// Preview works out a launch. 100,000 people take well under a second; the
-// order of people does not change the figures.
+// Preview works out a launch. 100,000 people take well under a second. The
+// order of people decides only between those who are due at the same time.
 func (l *Launch) Preview() (*Preview, error) {
 	if err := l.validate(); err != nil {
 		return nil, err

@@ -78,8 +78,8 @@ func TestPreviewGolden(t *testing.T) {
 	l := calendar.Launch{
 		Now: time.Date(2026, 11, 23, 5, 0, 0, 0, time.UTC), // 10:30 in India already
 		Org: calendar.Rules{Quiet: quiet(t, "18:00-08:00"), Weekend: 0x41},
-		Cap: calendar.Cap{N: 1, Period: 24 * time.Hour}, Rate: 0.1, Burst: 10, All: 0.15,
-		Rivals: []calendar.Rival{{Weight: 2, Rate: 0.1, Waiting: 1000}}, Capacity: 50, Valid: 8,
+		Cap: calendar.Cap{N: 1, Period: 24 * time.Hour}, Rate: 0.04, Burst: 10, All: 0.1,
+		Rivals: []calendar.Rival{{Weight: 2, Rate: 0.08, Waiting: 1000}}, Capacity: 50, Valid: 8,
 		History: calendar.DefaultHistory(),
 	}
 	for i := range 3000 {
@@ -131,7 +131,7 @@ func TestPreviewSums(t *testing.T) {
 	all := zones(t)
 	random := rand.New(rand.NewPCG(3, 4))
 	for round := range 6 {
-		l := calendar.Launch{Now: noon, Rate: []float64{0, 0.05, 2}[round%3], History: calendar.DefaultHistory(),
+		l := calendar.Launch{Now: noon, Rate: []float64{0, 0.012, 2}[round%3], History: calendar.DefaultHistory(),
 			Org: calendar.Rules{Quiet: quiet(t, "19:00-07:00"), Weekend: 0x41}}
 		var shared []*calendar.Rules
 		for range 40 {
