@@ -269,3 +269,225 @@ CREATE TABLE IF NOT EXISTS ledger (
   waited BIGINT NOT NULL,
   PRIMARY KEY (at, org, feature)
 );
+
+-- name: person-table   feature: people   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS person (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  ext VARBINARY(190) NOT NULL,
+  email VARBINARY(320) NOT NULL,
+  name BLOB NOT NULL,
+  zone VARBINARY(64) NOT NULL,
+  lang VARBINARY(64) NOT NULL,
+  manager VARBINARY(190) NOT NULL,
+  team BLOB NOT NULL,
+  start BIGINT,
+  `left` BIGINT NOT NULL,
+  prefs BLOB NOT NULL,
+  attrs LONGBLOB NOT NULL,
+  ver BIGINT NOT NULL,
+  run BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: person-ext   feature: people   on: primary
+CREATE UNIQUE INDEX person_ext ON person (org, ext);
+
+-- name: person-email   feature: people   on: primary
+CREATE INDEX person_email ON person (org, email);
+
+-- name: person-account   feature: people   on: primary
+CREATE INDEX person_account ON person (org, account);
+
+-- name: person-was-table   feature: people   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS person_was (
+  org INTEGER NOT NULL,
+  run BIGINT NOT NULL,
+  id BIGINT NOT NULL,
+  prior BIGINT NOT NULL,
+  email VARBINARY(320) NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  image LONGBLOB NOT NULL,
+  PRIMARY KEY (org, run, id)
+);
+
+-- name: person-was-email   feature: people   on: primary
+CREATE INDEX person_was_email ON person_was (org, email);
+
+-- name: person-was-account   feature: people   on: primary
+CREATE INDEX person_was_account ON person_was (org, account);
+
+-- name: person-run-table   feature: people   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS person_run (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  shown INTEGER NOT NULL,
+  at BIGINT NOT NULL,
+  who BLOB NOT NULL,
+  counts BLOB NOT NULL,
+  fields BLOB NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: person-field-table   feature: people   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS person_field (
+  org INTEGER NOT NULL,
+  name VARBINARY(64) NOT NULL,
+  kind VARBINARY(16) NOT NULL,
+  label BLOB NOT NULL,
+  PRIMARY KEY (org, name)
+);
+
+-- name: audience-table   feature: people   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS audience (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  name VARBINARY(190) NOT NULL,
+  rule BLOB NOT NULL,
+  at BIGINT NOT NULL,
+  who BLOB NOT NULL,
+  ver BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: audience-name   feature: people   on: primary
+CREATE UNIQUE INDEX audience_name ON audience (org, name);
+
+-- People. start and gone are times (gone: 0 while they are here).
+-- name: person-table   feature: people   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS person (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  account BIGINT NOT NULL,
+  ext VARBINARY(190) NOT NULL,
+  email VARBINARY(254) NOT NULL,
+  name BLOB NOT NULL,
+  zone VARBINARY(64) NOT NULL,
+  lang VARBINARY(35) NOT NULL,
+  manager VARBINARY(190) NOT NULL,
+  team VARBINARY(190) NOT NULL,
+  start BIGINT NOT NULL,
+  gone BIGINT NOT NULL,
+  prefs BLOB NOT NULL,
+  attrs BLOB NOT NULL,
+  ver BIGINT NOT NULL,
+  run BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: person-ext   feature: people   on: primary
+CREATE UNIQUE INDEX person_ext ON person (org, ext);
+
+-- name: person-email   feature: people   on: primary
+CREATE INDEX person_email ON person (org, email);
+
+-- name: person-account   feature: people   on: primary
+CREATE INDEX person_account ON person (org, account);
+
+-- name: campaign-table   feature: outreach   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS campaign (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  name VARBINARY(190) NOT NULL,
+  kind VARBINARY(16) NOT NULL,
+  state INTEGER NOT NULL,
+  anonymous INTEGER NOT NULL,
+  flow BIGINT NOT NULL,
+  flow_ver BIGINT NOT NULL,
+  audience BIGINT NOT NULL,
+  weight INTEGER NOT NULL,
+  tokens BIGINT NOT NULL,
+  tokens_at BIGINT NOT NULL,
+  turns BIGINT NOT NULL,
+  last_wave BIGINT NOT NULL,
+  launched BIGINT NOT NULL,
+  ver BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  settings MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: campaign-name   feature: outreach   on: primary
+CREATE UNIQUE INDEX campaign_name ON campaign (org, name);
+
+-- name: campaign-by-state   feature: outreach   on: primary
+CREATE INDEX campaign_state ON campaign (state);
+
+-- name: wave-table   feature: outreach   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS wave (
+  org INTEGER NOT NULL,
+  campaign BIGINT NOT NULL,
+  wave BIGINT NOT NULL,
+  state INTEGER NOT NULL,
+  upto BIGINT NOT NULL,
+  people BIGINT NOT NULL,
+  why VARBINARY(500) NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (org, campaign, wave)
+);
+
+-- name: invitation-table   feature: outreach   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS invitation (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  campaign BIGINT NOT NULL,
+  wave BIGINT NOT NULL,
+  person BIGINT NOT NULL,
+  step INTEGER NOT NULL,
+  channel INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  due BIGINT NOT NULL,
+  lease BIGINT NOT NULL,
+  lease_until BIGINT NOT NULL,
+  variant INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  began BIGINT NOT NULL,
+  handed BIGINT NOT NULL,
+  done BIGINT NOT NULL,
+  answered BIGINT NOT NULL,
+  milestone VARBINARY(64) NOT NULL,
+  why VARBINARY(500) NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: invitation-once   feature: outreach   on: primary
+CREATE UNIQUE INDEX invitation_once ON invitation (org, campaign, wave, person, step, channel);
+
+-- name: invitation-by-due   feature: outreach   on: primary
+CREATE INDEX invitation_due ON invitation (org, campaign, state, due);
+
+-- name: invitation-by-person   feature: outreach   on: primary
+CREATE INDEX invitation_person ON invitation (org, person, handed);
+
+-- name: bucket-table   feature: outreach   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS bucket (
+  org INTEGER NOT NULL PRIMARY KEY,
+  tokens BIGINT NOT NULL,
+  tokens_at BIGINT NOT NULL
+);
+
+-- name: suppression-table   feature: outreach   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS suppression (
+  org INTEGER NOT NULL,
+  who VARBINARY(254) NOT NULL,
+  kind INTEGER NOT NULL,
+  why VARBINARY(500) NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (org, who)
+);
+
+-- name: outbox-table   feature: outreach   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS outbox (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  message_id VARBINARY(250) NOT NULL,
+  sender VARBINARY(254) NOT NULL,
+  recipient VARBINARY(254) NOT NULL,
+  subject BLOB NOT NULL,
+  body MEDIUMBLOB NOT NULL,
+  html MEDIUMBLOB NOT NULL,
+  unsubscribe BLOB NOT NULL,
+  PRIMARY KEY (org, id)
+);
