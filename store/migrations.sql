@@ -354,37 +354,6 @@ CREATE TABLE IF NOT EXISTS audience (
 -- name: audience-name   feature: people   on: primary
 CREATE UNIQUE INDEX audience_name ON audience (org, name);
 
--- People. start and gone are times (gone: 0 while they are here).
--- name: person-table   feature: people   on: primary   table: rowless
-CREATE TABLE IF NOT EXISTS person (
-  org INTEGER NOT NULL,
-  id BIGINT NOT NULL,
-  account BIGINT NOT NULL,
-  ext VARBINARY(190) NOT NULL,
-  email VARBINARY(254) NOT NULL,
-  name BLOB NOT NULL,
-  zone VARBINARY(64) NOT NULL,
-  lang VARBINARY(35) NOT NULL,
-  manager VARBINARY(190) NOT NULL,
-  team VARBINARY(190) NOT NULL,
-  start BIGINT NOT NULL,
-  gone BIGINT NOT NULL,
-  prefs BLOB NOT NULL,
-  attrs BLOB NOT NULL,
-  ver BIGINT NOT NULL,
-  run BIGINT NOT NULL,
-  PRIMARY KEY (org, id)
-);
-
--- name: person-ext   feature: people   on: primary
-CREATE UNIQUE INDEX person_ext ON person (org, ext);
-
--- name: person-email   feature: people   on: primary
-CREATE INDEX person_email ON person (org, email);
-
--- name: person-account   feature: people   on: primary
-CREATE INDEX person_account ON person (org, account);
-
 -- name: campaign-table   feature: outreach   on: primary   table: rowless
 CREATE TABLE IF NOT EXISTS campaign (
   org INTEGER NOT NULL,
