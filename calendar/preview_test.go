@@ -193,32 +193,39 @@ func TestPreviewAgainstPeople(t *testing.T) {
 	}
 	p := preview(t, l)
 	random := rand.New(rand.NewPCG(5, 6))
-	change := map[int]int{} // by second
-	for i := range n {
-		at := float64(i) / rate
-		switch u := random.Float64(); {
-		case u < 0.2:
-			at += u / 0.2 * 300
-		case u < 0.6:
-			at += 300 + (u-0.2)/0.4*6900
-		default:
-			continue
+	sum, most := 0, 0
+	const rounds = 12
+	for range rounds {
+		change := map[int]int{} // by second
+		for i := range n {
+			at := float64(i) / rate
+			switch u := random.Float64(); {
+			case u < 0.2:
+				at += u / 0.2 * 300
+			case u < 0.6:
+				at += 300 + (u-0.2)/0.4*6900
+			default:
+				continue
+			}
+			lasts := 180.0
+			if random.IntN(2) == 0 {
+				lasts = 570
+			}
+			change[int(at)]++
+			change[int(at+lasts)]--
 		}
-		lasts := 180.0
-		if random.IntN(2) == 0 {
-			lasts = 570
+		peak, now := 0, 0
+		for s := range 20000 {
+			now += change[s]
+			peak = max(peak, now)
 		}
-		change[int(at)]++
-		change[int(at+lasts)]--
+		sum, most = sum+peak, max(most, peak)
 	}
-	peak, now := 0, 0
-	for s := range 20000 {
-		now += change[s]
-		peak = max(peak, now)
-	}
-	t.Logf("expected %.0f (at most %d), people made %d", p.Peak.Expected, p.Peak.High, peak)
-	if float64(peak) < p.Peak.Expected*0.97 || peak > p.Peak.High {
-		t.Errorf("people made %d, expected %.0f, at most %d", peak, p.Peak.Expected, p.Peak.High)
+	mean := float64(sum) / rounds
+	t.Logf("expected %.0f (at most %d), people made %.0f on average, %d at most", p.Peak.Expected, p.Peak.High, mean, most)
+	// The highest of many noisy seconds is a little above what is expected.
+	if mean < p.Peak.Expected*0.995 || mean > p.Peak.Expected*1.04 || most > p.Peak.High {
+		t.Errorf("people made %.0f on average, %d at most; expected %.0f, at most %d", mean, most, p.Peak.Expected, p.Peak.High)
 	}
 }
 
