@@ -26,43 +26,49 @@ func (c command) String() string {
 }
 
 // strict are the words that count even where any words may be an answer.
-var strict = commandTable(map[command]string{
-	skip:   "skip|skip this question|uberspringen|frage uberspringen|diese frage uberspringen|overslaan|sla over|vraag overslaan|deze vraag overslaan",
-	edit:   "edit my last answer|edit last answer|change my last answer|meine letzte antwort andern|letzte antwort andern|letzte antwort bearbeiten|mijn laatste antwoord wijzigen|wijzig mijn laatste antwoord|laatste antwoord wijzigen|mijn laatste antwoord aanpassen",
-	remind: "remind me tomorrow|morgen erinnern|erinnere mich morgen|erinnern sie mich morgen|herinner me morgen|herinner mij morgen|herinner me er morgen aan",
-	stop:   "stop|stopp|unsubscribe|abmelden|afmelden",
-	help:   "help|hilfe|hulp",
-	person: "talk to a person|speak to a person|talk to a human|mit einem menschen sprechen|met een mens praten|ik wil met een mens praten",
+var strict = commandTable([]saying{
+	{skip, "skip|skip this question|uberspringen|frage uberspringen|diese frage uberspringen|overslaan|sla over|vraag overslaan|deze vraag overslaan"},
+	{edit, "edit my last answer|edit last answer|change my last answer|meine letzte antwort andern|letzte antwort andern|letzte antwort bearbeiten|mijn laatste antwoord wijzigen|wijzig mijn laatste antwoord|laatste antwoord wijzigen|mijn laatste antwoord aanpassen"},
+	{remind, "remind me tomorrow|morgen erinnern|erinnere mich morgen|erinnern sie mich morgen|herinner me morgen|herinner mij morgen|herinner me er morgen aan"},
+	{stop, "stop|stopp|unsubscribe|abmelden|afmelden"},
+	{help, "help|hilfe|hulp"},
+	{person, "talk to a person|speak to a person|talk to a human|mit einem menschen sprechen|met een mens praten|ik wil met een mens praten"},
 })
 
 // wide are more ways to say it that count where the words are no answer.
-var wide = commandTable(map[command]string{
-	skip:      "pass|next|next question|i dont want to answer|id rather not say|rather not say|prefer not to say|no answer|no comment|weiss nicht|weiss ich nicht|keine angabe|keine antwort|nachste frage|nachste|mochte ich nicht sagen|auslassen|weet ik niet|weet niet|geen antwoord|volgende|volgende vraag|zeg ik liever niet|wil ik niet zeggen|dont know|i dont know|not sure|skip it|skip that|skip this",
-	edit:      "edit|edit answer|edit my answer|change|change answer|change my answer|back|go back|undo|correct my answer|andern|antwort andern|meine antwort andern|bearbeiten|antwort bearbeiten|zuruck|korrigieren|ruckgangig|wijzig|wijzigen|antwoord wijzigen|mijn antwoord wijzigen|aanpassen|terug|ga terug|ongedaan maken",
-	remind:    "tomorrow|remind me|remind me later|later|not now|ask me tomorrow|ask me later|maybe later|morgen|spater|jetzt nicht|nicht jetzt|erinnern|erinnere mich|erinnern sie mich|erinnere mich spater|erinnern sie mich spater|frag mich morgen|fragen sie mich morgen|vielleicht spater|keine zeit|no time|geen tijd|niet nu|nu niet|straks|herinner me|herinner mij|herinner me later|vraag het morgen|misschien later",
-	stop:      "i want to stop|i would like to stop|id like to stop|stop it|stop this|stop asking|stop asking me|stop writing to me|leave me alone|quit|cancel|end|opt out|ich mochte aufhoren|ich will aufhoren|aufhoren|horen sie auf|hor auf|beenden|abbrechen|lassen sie mich in ruhe|keine fragen mehr|ich will nicht mehr|ich mochte nicht mehr|ik wil stoppen|ik wil ermee stoppen|stoppen|stop ermee|hou op|houd op|beeindigen|annuleren|laat me met rust|geen vragen meer|ik wil niet meer",
-	help:      "help me|i need help|what can i do|what can i say|commands|info|ich brauche hilfe|was kann ich tun|helfen sie mir|befehle|ik heb hulp nodig|wat kan ik doen|help mij|opdrachten",
-	person:    "person|human|a person|a human|someone|a real person|real person|talk to someone|speak to someone|i want to talk to someone|i want to talk to a person|i want to talk to a human|mensch|ein mensch|mit jemandem sprechen|ich mochte mit jemandem sprechen|ich mochte mit einem menschen sprechen|ich will mit jemandem sprechen|mit jemandem reden|echter mensch|mens|een mens|met iemand praten|ik wil met iemand praten|iemand spreken|ik wil iemand spreken|echt mens",
-	proceed:   "continue|go on|resume|carry on|lets go on|weiter|weitermachen|fortsetzen|verder|ga verder|doorgaan|ga door|verdergaan",
-	inEnglish: "english|in english|speak english|auf englisch|englisch|in het engels|engels",
-	inGerman:  "deutsch|auf deutsch|german|in german|in het duits|duits",
-	inDutch:   "nederlands|in het nederlands|dutch|in dutch|niederlandisch|auf niederlandisch",
+var wide = commandTable([]saying{
+	{skip, "pass|next|next question|i dont want to answer|id rather not say|rather not say|prefer not to say|no answer|no comment|weiss nicht|weiss ich nicht|keine angabe|keine antwort|nachste frage|nachste|mochte ich nicht sagen|auslassen|weet ik niet|weet niet|geen antwoord|volgende|volgende vraag|zeg ik liever niet|wil ik niet zeggen|dont know|i dont know|not sure|skip it|skip that|skip this"},
+	{edit, "edit|edit answer|edit my answer|change|change answer|change my answer|back|go back|undo|correct my answer|andern|antwort andern|meine antwort andern|bearbeiten|antwort bearbeiten|zuruck|korrigieren|ruckgangig|wijzig|wijzigen|antwoord wijzigen|mijn antwoord wijzigen|aanpassen|terug|ga terug|ongedaan maken"},
+	{remind, "tomorrow|remind me|remind me later|later|not now|ask me tomorrow|ask me later|maybe later|morgen|spater|jetzt nicht|nicht jetzt|erinnern|erinnere mich|erinnern sie mich|erinnere mich spater|erinnern sie mich spater|frag mich morgen|fragen sie mich morgen|vielleicht spater|keine zeit|no time|geen tijd|niet nu|nu niet|straks|herinner me|herinner mij|herinner me later|vraag het morgen|misschien later"},
+	{stop, "i want to stop|i would like to stop|id like to stop|stop it|stop this|stop asking|stop asking me|stop writing to me|leave me alone|quit|cancel|end|opt out|ich mochte aufhoren|ich will aufhoren|aufhoren|horen sie auf|hor auf|beenden|abbrechen|lassen sie mich in ruhe|keine fragen mehr|ich will nicht mehr|ich mochte nicht mehr|ik wil stoppen|ik wil ermee stoppen|stoppen|stop ermee|hou op|houd op|beeindigen|annuleren|laat me met rust|geen vragen meer|ik wil niet meer"},
+	{help, "help me|i need help|what can i do|what can i say|commands|info|ich brauche hilfe|was kann ich tun|helfen sie mir|befehle|ik heb hulp nodig|wat kan ik doen|help mij|opdrachten"},
+	{person, "person|human|a person|a human|someone|a real person|real person|talk to someone|speak to someone|i want to talk to someone|i want to talk to a person|i want to talk to a human|mensch|ein mensch|mit jemandem sprechen|ich mochte mit jemandem sprechen|ich mochte mit einem menschen sprechen|ich will mit jemandem sprechen|mit jemandem reden|echter mensch|mens|een mens|met iemand praten|ik wil met iemand praten|iemand spreken|ik wil iemand spreken|echt mens"},
+	{proceed, "continue|go on|resume|carry on|lets go on|weiter|weitermachen|fortsetzen|verder|ga verder|doorgaan|ga door|verdergaan"},
+	{inEnglish, "english|in english|speak english|auf englisch|englisch|in het engels|engels"},
+	{inGerman, "deutsch|auf deutsch|german|in german|in het duits|duits"},
+	{inDutch, "nederlands|in het nederlands|dutch|in dutch|niederlandisch|auf niederlandisch"},
 })
 
 // slashed are short names for those who type commands.
-var slashed = commandTable(map[command]string{
-	edit: "edit|back", remind: "remind|tomorrow", help: "help", person: "person|human", proceed: "continue",
-	inEnglish: "en|english", inGerman: "de|deutsch", inDutch: "nl|nederlands",
+var slashed = commandTable([]saying{
+	{edit, "edit|back"}, {remind, "remind|tomorrow"}, {help, "help"}, {person, "person|human"}, {proceed, "continue"},
+	{inEnglish, "en|english"}, {inGerman, "de|deutsch"}, {inDutch, "nl|nederlands"},
 })
 
 // polite words change no command.
 var polite = wordSet("please|bitte|alsjeblieft|alstublieft|aub|thanks|thank you|danke|dank je|bedankt|ok|okay|sorry")
 
-func commandTable(from map[command]string) map[string]command {
+// A saying is a command and the ways to say it, folded.
+type saying struct {
+	command command
+	words   string
+}
+
+func commandTable(from []saying) map[string]command {
 	out := map[string]command{}
-	for c, all := range from {
-		for _, words := range strings.Split(all, "|") {
-			out[words] = c
+	for _, s := range from {
+		for words := range strings.SplitSeq(s.words, "|") {
+			out[words] = s.command
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -99,4 +100,46 @@ func difference(want, got string) string {
 		}
 	}
 	return "nothing"
+}
+
+func TestSimulator(t *testing.T) {
+	s, _ := Simulate(Talker{Flow: quick(t, plain)}, Person{Name: "Ann"}, Options{})
+	for _, c := range []struct{ say, has string }{
+		{":state", `"step": "mood"`}, {"4", "[mood = 4]"}, {"1", "[nothing for 3d]"}, {":resume", "no question open"}, {":later", "Why Tea?"}, {":state", `"phase": "asking"`},
+		{"skip", "[why skipped]"}, {"ok", "[outside any question: for a person]"},
+	} {
+		if got, over := s.Say(c.say); over || !strings.Contains(got, c.has) {
+			t.Errorf("%s: %s", c.say, got)
+		}
+	}
+	if _, over := s.Say(":quit"); !over || s.State().Phase != Ended {
+		t.Errorf(":quit does not end it, phase %s", s.State().Phase)
+	}
+}
+
+// TestShared: one flow leads many conversations at once.
+func TestShared(t *testing.T) {
+	talker := Talker{Flow: shipped(t, "pulse"), Sentiment: toneOf, Helplines: helplinesFor}
+	want := ""
+	var wait sync.WaitGroup
+	all := make([]string, 8)
+	for i := range all {
+		wait.Go(func() {
+			s, text := Simulate(talker, Person{}, Options{Language: "nl"})
+			for _, say := range []string{"2", "bitter", "ja", "1, 2", "3", "3", "skip", "4", "bitter", "niets"} {
+				more, _ := s.Say(say)
+				text += more
+			}
+			all[i] = text
+		})
+	}
+	wait.Wait()
+	for _, text := range all {
+		if want == "" {
+			want = text
+		}
+		if text != want || !strings.Contains(text, "low_mood") {
+			t.Error("the same conversation went two ways")
+		}
+	}
 }

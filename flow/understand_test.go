@@ -127,6 +127,40 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestTables: what is looked up is in the form in which it is looked up.
+func TestTables(t *testing.T) {
+	check := func(table, word string) {
+		if fold(word) != word {
+			t.Errorf("%s: nobody will find %q, it folds to %q", table, word, fold(word))
+		}
+	}
+	for word := range strict {
+		check("strict", word)
+		if c := wide[word]; c != noCommand {
+			t.Errorf("%q is in both tables, to %s and to %s", word, strict[word], c)
+		}
+	}
+	for word := range wide {
+		check("wide", word)
+		if moodWords[word] > 0 || yesWords[word] || noWords[word] {
+			t.Errorf("%q is an answer and a command to %s", word, wide[word])
+		}
+	}
+	for word := range moodWords {
+		check("moods", word)
+	}
+	for name, set := range map[string]map[string]bool{"yes": yesWords, "no": noWords, "all": allWords, "none": noneWords, "moods": moodFillers, "polite": polite} {
+		for word := range set {
+			check(name, word)
+		}
+	}
+	for word := range fillers {
+		if word != fold(word) && word != "no." {
+			check("fillers", word)
+		}
+	}
+}
+
 func TestFold(t *testing.T) {
 	for text, want := range map[string]string{
 		"  Ja,\tGERNE! ": "ja, gerne", "Größe": "grosse", "Ünïcödé": "unicode", "I’d": "id", "3️⃣": "3", "👍🏿": "👍", "„stopp“": "stopp", "a\u00adb": "ab", "\x00": "", "１０": "10", "…": "",
