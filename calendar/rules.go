@@ -30,6 +30,9 @@ func ParseQuiet(text string) (Quiet, error) {
 		if q.Days, err = ParseWeekdays(days); err != nil {
 			return Quiet{}, err
 		}
+		if q.Days == 0 {
+			return Quiet{}, fmt.Errorf("%q are quiet hours of no day: name the days, or none of them for all", clip(text))
+		}
 		hours = strings.TrimSpace(rest)
 	}
 	from, to, ok := strings.Cut(hours, "-")

@@ -342,7 +342,7 @@ func TestText(t *testing.T) {
 			t.Errorf("ParseClock(%q) = %v", text, c)
 		}
 	}
-	for _, text := range []string{"", "22:00", "22-08", "moo 22:00-08:00", "mon 08:00-08:00", "24:00-08:00", "mon tue 22:00-08:00"} {
+	for _, text := range []string{"", "22:00", "22-08", "moo 22:00-08:00", "mon 08:00-08:00", "24:00-08:00", "mon tue 22:00-08:00", "none 22:00-08:00"} {
 		if q, err := calendar.ParseQuiet(text); err == nil {
 			t.Errorf("ParseQuiet(%q) = %v", text, q)
 		}
