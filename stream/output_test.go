@@ -184,12 +184,10 @@ func TestSlowButAlive(t *testing.T) {
 	c.Age(time.Hour - time.Minute) // almost
 	c.Look()
 	out := c.BytesOut()
-	buf := make([]byte, 64<<10)
-	for c.BytesOut() == out {
-		if _, err := nc.Read(buf); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := io.CopyN(io.Discard, nc, int64(out)); err != nil {
+		t.Fatal(err)
 	}
+	wait(t, "there was room", func() bool { return c.BytesOut() > out })
 	c.Age(2 * time.Minute)
 	c.Look()
 	if len(ended) > 0 {
