@@ -32,7 +32,7 @@ var strict = commandTable([]saying{
 	{remind, "remind me tomorrow|morgen erinnern|erinnere mich morgen|erinnern sie mich morgen|herinner me morgen|herinner mij morgen|herinner me er morgen aan"},
 	{stop, "stop|stopp|unsubscribe|abmelden|afmelden"},
 	{help, "help|hilfe|hulp"},
-	{person, "talk to a person|speak to a person|talk to a human|mit einem menschen sprechen|met een mens praten|ik wil met een mens praten"},
+	{person, "person|human|mensch|mens|talk to a person|speak to a person|talk to a human|mit einem menschen sprechen|met een mens praten|ik wil met een mens praten"},
 })
 
 // wide are more ways to say it that count where the words are no answer.
@@ -42,7 +42,7 @@ var wide = commandTable([]saying{
 	{remind, "tomorrow|remind me|remind me later|later|not now|ask me tomorrow|ask me later|maybe later|morgen|spater|jetzt nicht|nicht jetzt|erinnern|erinnere mich|erinnern sie mich|erinnere mich spater|erinnern sie mich spater|frag mich morgen|fragen sie mich morgen|vielleicht spater|keine zeit|no time|geen tijd|niet nu|nu niet|straks|herinner me|herinner mij|herinner me later|vraag het morgen|misschien later"},
 	{stop, "i want to stop|i would like to stop|id like to stop|stop it|stop this|stop asking|stop asking me|stop writing to me|leave me alone|quit|cancel|end|opt out|ich mochte aufhoren|ich will aufhoren|aufhoren|horen sie auf|hor auf|beenden|abbrechen|lassen sie mich in ruhe|keine fragen mehr|ich will nicht mehr|ich mochte nicht mehr|ik wil stoppen|ik wil ermee stoppen|stoppen|stop ermee|hou op|houd op|beeindigen|annuleren|laat me met rust|geen vragen meer|ik wil niet meer"},
 	{help, "help me|i need help|what can i do|what can i say|commands|info|ich brauche hilfe|was kann ich tun|helfen sie mir|befehle|ik heb hulp nodig|wat kan ik doen|help mij|opdrachten"},
-	{person, "person|human|a person|a human|someone|a real person|real person|talk to someone|speak to someone|i want to talk to someone|i want to talk to a person|i want to talk to a human|mensch|ein mensch|mit jemandem sprechen|ich mochte mit jemandem sprechen|ich mochte mit einem menschen sprechen|ich will mit jemandem sprechen|mit jemandem reden|echter mensch|mens|een mens|met iemand praten|ik wil met iemand praten|iemand spreken|ik wil iemand spreken|echt mens"},
+	{person, "a person|a human|someone|a real person|real person|talk to someone|speak to someone|i want to talk to someone|i want to talk to a person|i want to talk to a human|ein mensch|mit jemandem sprechen|ich mochte mit jemandem sprechen|ich mochte mit einem menschen sprechen|ich will mit jemandem sprechen|mit jemandem reden|echter mensch|een mens|met iemand praten|ik wil met iemand praten|iemand spreken|ik wil iemand spreken|echt mens"},
 	{proceed, "continue|go on|resume|carry on|lets go on|weiter|weitermachen|fortsetzen|verder|ga verder|doorgaan|ga door|verdergaan"},
 	{inEnglish, "english|in english|speak english|auf englisch|englisch|in het engels|engels"},
 	{inGerman, "deutsch|auf deutsch|german|in german|in het duits|duits"},

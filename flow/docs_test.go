@@ -68,6 +68,44 @@ func TestPhrases(t *testing.T) {
 	}
 }
 
+// TestPhrasesTellCommands: what a sentence tells people to write is understood,
+// also where free text is asked.
+func TestPhrasesTellCommands(t *testing.T) {
+	told := 0
+	for name, all := range phrases {
+		for l, marks := range [3][2]string{{"“", "”"}, {"„", "“"}, {"‘", "’"}} {
+			for _, rest := range strings.Split(all[l], marks[0])[1:] {
+				words, _, _ := strings.Cut(rest, marks[1])
+				c := strictCommand(fold(words))
+				if c == noCommand {
+					c = map[bool]command{true: wideCommand(fold(words))}[wideCommand(fold(words)) == proceed]
+				}
+				if c == noCommand && words != "1, 3" {
+					t.Errorf("%s tells people to write %q, and it is not understood", name, words)
+				}
+				told++
+			}
+		}
+	}
+	if told < 40 {
+		t.Errorf("only %d commands are told of", told)
+	}
+	for _, name := range Shipped() {
+		f := shipped(t, name)
+		for i := range f.steps {
+			for l, text := range append(append([]template{}, f.steps[i].texts...), f.steps[i].anonymous...) {
+				marks := [3][2]string{{"“", "”"}, {"„", "“"}, {"‘", "’"}}[l%3]
+				for _, rest := range strings.Split(text.source, marks[0])[1:] {
+					words, _, _ := strings.Cut(rest, marks[1])
+					if wideCommand(fold(words)) == noCommand && !strings.HasPrefix(words, "{{") {
+						t.Errorf("%s.%s tells people to write %q, and it is not understood", name, f.steps[i].id, words)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestOwnWords: a flow in a language without built-in sentences, with its own.
 func TestOwnWords(t *testing.T) {
 	var b strings.Builder

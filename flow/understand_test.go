@@ -103,7 +103,7 @@ func TestCommands(t *testing.T) {
 		remind:  {"remind me tomorrow|REMIND ME TOMORROW|morgen erinnern|Erinnern Sie mich morgen|herinner me morgen|/tomorrow", "tomorrow|later|not now|später|jetzt nicht|morgen bitte|niet nu|misschien later"},
 		stop:    {"stop|STOP!|stopp|unsubscribe|abmelden|afmelden|/stop", "please stop|I want to stop|stop asking me|ich möchte aufhören|lassen Sie mich in Ruhe|ik wil stoppen|hou op|laat me met rust"},
 		help:    {"help|Hilfe|hulp|/help", "help me|ich brauche Hilfe|ik heb hulp nodig"},
-		person:  {"talk to a person|talk to a human|mit einem Menschen sprechen|met een mens praten|/person", "human|person|Mensch|mens|I want to talk to someone|mit jemandem sprechen|iemand spreken"},
+		person:  {"person|Human!|Mensch|mens|talk to a person|talk to a human|mit einem Menschen sprechen|met een mens praten|/person", "a human|ein Mensch|een mens|I want to talk to someone|mit jemandem sprechen|iemand spreken"},
 		proceed: {"/continue", "continue|weiter|verder|go on"},
 	} {
 		for text := range strings.SplitSeq(said[0], "|") {
