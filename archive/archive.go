@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/overload"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/store"
 )
@@ -54,6 +55,7 @@ type Message struct {
 	// Settled tells that the message is on disk, or needs no row.
 	Settled func(*Message)
 	Data    any // of whoever appends it
+	Class   overload.Class
 
 	repeated bool
 	queued   time.Time
@@ -72,7 +74,8 @@ type Config struct {
 	Wait    *feature.Dial // ms after which delivery does not wait for the commit
 	Backlog *feature.Dial // bytes that may wait for a commit
 	Board   *feature.Board
-	Feature feature.ID // pays for the writer
+	Feature feature.ID      // pays for the writer
+	Waits   *overload.Waits // is told how long messages wait from Append to the commit; may be nil
 }
 
 // An Archive is the message log of one node.
@@ -221,6 +224,27 @@ func (a *Archive) Uncommitted(id stanza.ArchiveID) <-chan struct{} {
 		a.more = make(chan struct{})
 	}
 	return a.more
+}
+
+// Oldest is since when the oldest message of each class waits that is not
+// committed, among those of the oldest batch and the first that follow.
+func (a *Archive) Oldest() (since [overload.Classes]time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	see := func(m *Message) {
+		if at := &since[m.Class]; at.IsZero() || m.queued.Before(*at) {
+			*at = m.queued
+		}
+	}
+	if len(a.batches) > 0 {
+		for _, m := range a.batches[0].messages {
+			see(m)
+		}
+	}
+	for _, m := range a.queue[:min(len(a.queue), gatherEnough)] {
+		see(m)
+	}
+	return since
 }
 
 // Backlogged is what waits for a commit, in bytes.

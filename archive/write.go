@@ -286,9 +286,10 @@ func (a *Archive) settle(b *batch, span *feature.Span) {
 	a.hand.Unlock()
 	span.Begin(a.Board.Account(a.Feature, 0))
 	defer a.share(span, b)
-	size := 0
+	size, now := 0, time.Now()
 	for _, m := range b.messages {
 		size += m.Wire.Len()
+		a.Waits.Add(m.Class, now.Sub(m.queued))
 		m.Settled(m)
 	}
 	a.mu.Lock()

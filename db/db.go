@@ -51,7 +51,20 @@ type Config struct {
 	Board      *feature.Board // who pays; nil makes one
 	Log        *slog.Logger   // nil discards
 	ReadConns  int            // readers (SQLite) or connections (MariaDB); 0: 4 or 16
+	// Waited is told how long each has waited for its turn, also who did not
+	// wait at all; by many goroutines. nil: nobody is.
+	Waited func(Line, time.Duration)
 }
+
+// A Line is what one waits in for a turn.
+type Line uint8
+
+// The lines.
+const (
+	ArchiveLine Line = iota // the archive lane of SQLite's only writer
+	WriteLine               // the other lane
+	PoolLine                // for a connection
+)
 
 // DB is one database.
 type DB struct {
@@ -61,6 +74,7 @@ type DB struct {
 	board      *feature.Board
 	log        *slog.Logger
 	statements map[string]*Statement
+	waited     func(Line, time.Duration)
 	migrations []*Statement
 	lock       *os.File // of SQLite: this process owns the file
 
@@ -82,7 +96,10 @@ type DB struct {
 // Open connects and migrates. A database that a newer version has migrated is
 // refused, as is an SQLite file that another process has open (ErrLocked).
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	d := &DB{board: cfg.Board, log: cfg.Log, broken: make(chan struct{})}
+	d := &DB{board: cfg.Board, log: cfg.Log, waited: cfg.Waited, broken: make(chan struct{})}
+	if d.waited == nil {
+		d.waited = func(Line, time.Duration) {}
+	}
 	if d.board == nil {
 		d.board = feature.NewBoard()
 	}
@@ -199,7 +216,7 @@ func (d *DB) openSQLite(ctx context.Context, cfg Config) error {
 	}
 	d.pool = newPool(size, func(ctx context.Context) (*conn, error) {
 		return d.dialSQLite(ctx, sqliteReader[:])
-	})
+	}, d.waited)
 	return syncDir(filepath.Dir(d.file))
 }
 
@@ -239,7 +256,7 @@ func (d *DB) openMySQL(cfg Config) error {
 	if size <= 0 {
 		size = 16
 	}
-	d.pool = newPool(size, func(ctx context.Context) (*conn, error) { return dialMySQL(ctx, d.server) })
+	d.pool = newPool(size, func(ctx context.Context) (*conn, error) { return dialMySQL(ctx, d.server) }, d.waited)
 	return nil
 }
 
@@ -471,6 +488,19 @@ func (d *DB) WriteArchive(ctx context.Context, org feature.Org, fn func(*Tx) err
 			return d.met(ctx, err, true)
 		}
 	}
+}
+
+// Oldest is since when the oldest has waited that waits in a line, the zero
+// time when none does. Of those who wait for a connection it is known only since
+// when none of them was served, if that is later.
+func (d *DB) Oldest(line Line) time.Time {
+	switch {
+	case line == PoolLine:
+		return d.pool.oldest()
+	case d.writer != nil:
+		return d.writer.oldest(line == ArchiveLine)
+	}
+	return time.Time{}
 }
 
 // Stats are figures since Open.

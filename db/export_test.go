@@ -24,3 +24,10 @@ func (d *DB) Waiting() int {
 	defer d.writer.mu.Unlock()
 	return len(d.writer.archive) + len(d.writer.rest)
 }
+
+// PoolWaiting is how many wait for a connection.
+func (d *DB) PoolWaiting() int {
+	d.pool.mu.Lock()
+	defer d.pool.mu.Unlock()
+	return d.pool.waiting
+}

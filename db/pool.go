@@ -9,21 +9,25 @@ import (
 )
 
 // pool is a bounded set of connections. Who finds none free waits, and the
-// time is counted. mu guards free and closed; it is a leaf.
+// time is counted. mu guards free, closed, waiting and since; it is a leaf.
 type pool struct {
 	open  func(context.Context) (*conn, error)
 	slots chan struct{} // one token per connection that may exist
 
-	mu     sync.Mutex
-	free   []*conn
-	closed bool
+	mu      sync.Mutex
+	free    []*conn
+	closed  bool
+	waiting int
+	since   time.Time // of the first of those who wait, or when one of them was served last
+
+	told func(Line, time.Duration) // Config.Waited
 
 	waits  atomic.Int64 // how often somebody waited
 	waited atomic.Int64 // ns
 }
 
-func newPool(size int, open func(context.Context) (*conn, error)) *pool {
-	return &pool{open: open, slots: make(chan struct{}, size)}
+func newPool(size int, open func(context.Context) (*conn, error), told func(Line, time.Duration)) *pool {
+	return &pool{open: open, slots: make(chan struct{}, size), told: told}
 }
 
 // get takes a connection. fresh asks for a new one, for what lies in the pool
@@ -34,15 +38,20 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, time.Duration, error
 	case p.slots <- struct{}{}:
 	default:
 		start := time.Now()
+		p.queue(start)
 		select {
 		case p.slots <- struct{}{}:
 		case <-ctx.Done():
+			p.leave(time.Time{})
 			return nil, time.Since(start), fmt.Errorf("wait for a connection: %w", ctx.Err())
 		}
-		wait = time.Since(start)
+		now := time.Now()
+		p.leave(now)
+		wait = now.Sub(start)
 		p.waits.Add(1)
 		p.waited.Add(int64(wait))
 	}
+	p.told(PoolLine, wait)
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -71,6 +80,34 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, time.Duration, error
 		return nil, wait, err
 	}
 	return c, wait, nil
+}
+
+// queue notes that somebody waits from now on.
+func (p *pool) queue(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting++; p.waiting == 1 {
+		p.since = now
+	}
+}
+
+// leave notes that somebody does no more: served at a time, or not.
+func (p *pool) leave(served time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting--; !served.IsZero() {
+		p.since = served
+	}
+}
+
+// oldest is since when nobody of those who wait was served.
+func (p *pool) oldest() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == 0 {
+		return time.Time{}
+	}
+	return p.since
 }
 
 // put gives a connection back.

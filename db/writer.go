@@ -33,13 +33,14 @@ const (
 
 // job is one transaction waiting for the writer.
 type job struct {
-	ctx  context.Context
-	org  feature.Org
-	fn   func(*Tx) error
-	bare func(*conn) error // instead of fn: no transaction
-	lax  bool              // need not be on disk when it is done
-	done chan error
-	at   time.Time // when it was handed in
+	ctx   context.Context
+	org   feature.Org
+	fn    func(*Tx) error
+	bare  func(*conn) error // instead of fn: no transaction
+	lax   bool              // need not be on disk when it is done
+	done  chan error
+	at    time.Time // when it was handed in
+	first bool      // in the archive lane
 }
 
 // apart reports whether the job shares no transaction with others.
@@ -88,7 +89,7 @@ func (w *writer) alone(fn func(*conn) error) error {
 
 // hand puts a job into its lane and waits for its end.
 func (w *writer) hand(j *job, first bool) error {
-	j.done, j.at = make(chan error, 1), time.Now()
+	j.done, j.at, j.first = make(chan error, 1), time.Now(), first
 	ctx := j.ctx
 	w.mu.Lock()
 	if w.closed {
@@ -295,7 +296,26 @@ func (w *writer) started(j *job) time.Duration {
 	wait := time.Since(j.at)
 	w.jobs.Add(1)
 	w.waited.Add(int64(wait))
+	line := WriteLine
+	if j.first {
+		line = ArchiveLine
+	}
+	w.db.waited(line, wait)
 	return wait
+}
+
+// oldest is since when the first of a lane waits.
+func (w *writer) oldest(archive bool) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lane := w.rest
+	if archive {
+		lane = w.archive
+	}
+	if len(lane) == 0 {
+		return time.Time{}
+	}
+	return lane[0].at
 }
 
 // held notes how long a transaction had the writer.

@@ -59,11 +59,12 @@ func Severity(err error) slog.Level {
 
 // Config says where the store is.
 type Config struct {
-	URL       string         // "sqlite:FILE" or "mysql://user:password@host:port/name"
-	Board     *feature.Board // pays for statements; nil makes one
-	Log       *slog.Logger   // nil discards
-	ReadConns int            // size of the pool of readers; 0 is the default
-	Clean     time.Duration  // between looks for hidden rows that were delivered; 0 is 10 s
+	URL       string                       // "sqlite:FILE" or "mysql://user:password@host:port/name"
+	Board     *feature.Board               // pays for statements; nil makes one
+	Log       *slog.Logger                 // nil discards
+	ReadConns int                          // size of the pool of readers; 0 is the default
+	Waited    func(db.Line, time.Duration) // db.Config.Waited
+	Clean     time.Duration                // between looks for hidden rows that were delivered; 0 is 10 s
 }
 
 //go:embed *.sql
@@ -92,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	d, err := db.Open(ctx, db.Config{
 		URL: cfg.URL, Statements: statements, Migrations: migrations,
-		Board: cfg.Board, Log: cfg.Log, ReadConns: cfg.ReadConns,
+		Board: cfg.Board, Log: cfg.Log, ReadConns: cfg.ReadConns, Waited: cfg.Waited,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
