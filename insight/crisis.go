@@ -77,8 +77,8 @@ func (b *rulebook) hits(text string, hits []Hit) []Hit {
 		if r.kind != harmless {
 			continue
 		}
-		for from, to, ok := r.match(f); ok; from, to, ok = r.match(f) {
-			for p := from; p <= to; p++ {
+		for _, m := range r.match(f) {
+			for p := m.from; p <= m.at; p++ {
 				f.masked[p] = true
 			}
 		}
@@ -88,8 +88,8 @@ func (b *rulebook) hits(text string, hits []Hit) []Hit {
 		if r.kind == harmless || len(hits) >= maxHits {
 			continue
 		}
-		if from, to, ok := r.match(f); ok && !said(hits, r.name) {
-			words := cut(text[pieces[from].from:pieces[to].to], 200)
+		if m := r.match(f); len(m) > 0 && !said(hits, r.name) {
+			words := cut(text[pieces[m[0].from].from:pieces[m[0].at].to], 200)
 			hits = append(hits, Hit{Kind(r.kind), r.name, words, r.language})
 		}
 	}

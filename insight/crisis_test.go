@@ -80,3 +80,58 @@ func TestCrisisFalseAlarms(t *testing.T) {
 		}
 	}
 }
+
+// TestCrisisSeesThrough: what hides a word, wilfully or by typing.
+func TestCrisisSeesThrough(t *testing.T) {
+	for _, text := range []string{
+		"KILL MYSELF", "k i l l  m y s e l f", "I k.i.l.l myself", "k1ll my$elf", "kiiillll myself", "ki\u200bll myself", "kıll myself and kill\u00admyself", "ｋｉｌｌ ｍｙｓｅｌｆ",
+		"su1cide", "suicdie", "suic1dal", "sui cide", "s-u-i-c-i-d-e", "suıcide suicide!!", "\u0455uicide",
+		"ich bring mich um", "umbringen!!!", "ich will mich umbrignen", "u.m.b.r.i.n.g.e.n", "selbstmrod", "Selbst-Mord", "ich möchte nicht mehr leben", "ich mochte nicht mehr leben", "er schlagt mich", "er schlaegt mich", "er hat mich gewurgt",
+		"zelfmoord", "z3lfm00rd", "zelf-moord", "zelfmoort", "suïcide", "suicidale gedachten", "hij slaat mij", "ik wil niet meer leven", "ik wil dooood",
+	} {
+		if len(insight.Crisis(text)) == 0 {
+			t.Errorf("not seen: %s", text)
+		}
+	}
+	hits := insight.Crisis("Hallo, alles ok. Nein: ich will mich umbringen.")
+	if len(hits) == 0 || hits[0].Kind != insight.Suicide || hits[0].Language != "de" || !strings.Contains(hits[0].Words, "umbringen") {
+		t.Errorf("got %+v", hits)
+	}
+}
+
+// TestCrisisLong: of a megabyte the beginning and the end are read, and a cut
+// in the middle of a letter does no harm.
+func TestCrisisLong(t *testing.T) {
+	for _, filler := range []string{"und sonst war nichts ", "äöü ", "deadline deadline ", "he me him i want my ", "k i l ", "😀"} {
+		long := strings.Repeat(filler, 1<<20/len(filler))
+		for _, text := range []string{"I want to kill myself. " + long, long + " I want to kill myself.", long[:1<<19] + "x" + long[:1<<19] + " I want to kill myself"} {
+			if hits := insight.Crisis(text); len(hits) == 0 {
+				t.Errorf("not seen in a megabyte of %q", filler)
+			}
+		}
+	}
+}
+
+// FuzzCrisis: nothing panics, and words are of the text.
+func FuzzCrisis(f *testing.F) {
+	f.Add("I want to k1ll my$elf 😀 ich bring mich um")
+	f.Add("\xff\xfe k i l l \xe2\x80")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, h := range insight.Crisis(text) {
+			if h.Words == "" || !strings.Contains(text, h.Words) || h.Kind == "" || h.Rule == "" {
+				t.Fatalf("%+v", h)
+			}
+		}
+	})
+}
+
+// BenchmarkCrisis: a text of 1 KiB with many words that rules begin with.
+func BenchmarkCrisis(b *testing.B) {
+	text := "Mein Chef hat mich gestern vor allen angeschrien und ich war nicht sicher was ich sagen will, he said he would not like it and I want to go home but er kann nicht mehr. "
+	text = strings.Repeat(text, 1024/len(text)+1)[:1024]
+	b.ReportAllocs()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		insight.Crisis(text)
+	}
+}

@@ -337,13 +337,16 @@ func TestGuardSays(t *testing.T) {
 			t.Errorf("%q: got %+v, want n %d, sum %d and %q", step.key, c, step.shown, 7*step.shown, step.why)
 		}
 	}
-	add(2, "team=a")
+	add(2, "team=b")
 	add(3, "team=d")
 	if left := g.Close(r, answers); left != 0 {
 		t.Errorf("%d are left at the end, want 0", left)
 	}
 	if c := ask(""); c.N != 29 || c.Waiting != 0 {
 		t.Errorf("at the end %+v, want 29 counted", c)
+	}
+	if c := ask("team=b"); c.N != 14 {
+		t.Errorf("at the end %+v, want the 14 that came in time", c)
 	}
 	if (insight.Guard{Minimum: 1}).Ask(&insight.Register{}, answers[:2], "")[0].Shown {
 		t.Error("a minimum of 1 was taken; the floor is 3")

@@ -265,12 +265,13 @@ func (f *found) note(e, i int) {
 	f.at[e] = append(at, int32(i))
 }
 
-// match finds a rule's first place, as the pieces it begins and ends with. It
-// walks the places of each element once, so it is linear in their number.
-func (r *rule) match(f *found) (from, to int, ok bool) {
+// match finds the places of a rule, as the pieces they begin and end with, in
+// order. It walks the places of each element once, so it is linear in their
+// number. What it returns is good until the next match.
+func (r *rule) match(f *found) []reachedAt {
 	for _, e := range r.elements {
 		if len(f.at[e]) == 0 {
-			return 0, 0, false
+			return nil
 		}
 	}
 	front := f.front[0][:0]
@@ -284,10 +285,7 @@ func (r *rule) match(f *found) (from, to int, ok bool) {
 		front = r.step(f, k, front)
 		f.front[k&1] = front
 	}
-	if len(front) == 0 {
-		return 0, 0, false
-	}
-	return int(front[0].from), int(front[0].at), true
+	return front
 }
 
 // reachedAt: the elements so far begin at one piece and end at another.

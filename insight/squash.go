@@ -145,8 +145,8 @@ func appendPlain(b []byte, r rune) []byte {
 	if 0xff41 <= r && r <= 0xff5a { // full width
 		return append(b, byte(r-0xff41)+'a')
 	}
-	if i := strings.IndexRune("асеорхукмтівн", r); i >= 0 { // Cyrillic
-		return append(b, "aceopxykmtibh"[utf8.RuneCountInString("асеорхукмтівн"[:i])])
+	if i := strings.IndexRune("асеорхукмтівнѕј", r); i >= 0 { // Cyrillic
+		return append(b, "aceopxykmtibhsj"[utf8.RuneCountInString("асеорхукмтівнѕј"[:i])])
 	}
 	return utf8.AppendRune(b, plain(r))
 }
