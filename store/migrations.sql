@@ -460,3 +460,181 @@ CREATE TABLE IF NOT EXISTS outbox (
   unsubscribe BLOB NOT NULL,
   PRIMARY KEY (org, id)
 );
+
+-- name: bot-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS bot (
+  org INTEGER NOT NULL PRIMARY KEY,
+  local VARBINARY(1023) NOT NULL,
+  settings MEDIUMBLOB NOT NULL,
+  ver BIGINT NOT NULL
+);
+
+-- name: script-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS script (
+  org INTEGER NOT NULL,
+  hash VARBINARY(32) NOT NULL,
+  doc MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, hash)
+);
+
+-- name: talk-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS talk (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  person BIGINT NOT NULL,
+  campaign BIGINT NOT NULL,
+  wave BIGINT NOT NULL,
+  anonymous INTEGER NOT NULL,
+  pseudonym VARBINARY(16) NOT NULL,
+  script VARBINARY(32) NOT NULL,
+  phase INTEGER NOT NULL,
+  casefile BIGINT NOT NULL,
+  due BIGINT NOT NULL,
+  began BIGINT NOT NULL,
+  touched BIGINT NOT NULL,
+  answered INTEGER NOT NULL,
+  ver BIGINT NOT NULL,
+  about BLOB NOT NULL,
+  state MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: talk-once   feature: bot   on: primary
+CREATE UNIQUE INDEX talk_once ON talk (org, campaign, wave, person);
+
+-- name: talk-by-account   feature: bot   on: primary
+CREATE INDEX talk_account ON talk (org, account);
+
+-- name: talk-by-pseudonym   feature: bot   on: primary
+CREATE INDEX talk_pseudonym ON talk (org, pseudonym);
+
+-- name: talk-by-due   feature: bot   on: primary
+CREATE INDEX talk_due ON talk (due);
+
+-- name: heard-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS heard (
+  org INTEGER NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  seq BIGINT NOT NULL,
+  PRIMARY KEY (org, account)
+);
+
+-- name: say-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS say (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  n INTEGER NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  at BIGINT NOT NULL,
+  body MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, id, n)
+);
+
+-- name: answer-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS answer (
+  org INTEGER NOT NULL,
+  campaign BIGINT NOT NULL,
+  wave BIGINT NOT NULL,
+  who VARBINARY(16) NOT NULL,
+  question VARBINARY(64) NOT NULL,
+  person BIGINT NOT NULL,
+  kind VARBINARY(16) NOT NULL,
+  measure VARBINARY(64) NOT NULL,
+  picked BLOB NOT NULL,
+  score INTEGER,
+  body BLOB NOT NULL,
+  sentiment INTEGER,
+  reasons BLOB NOT NULL,
+  lang VARBINARY(35) NOT NULL,
+  skipped INTEGER NOT NULL,
+  edits INTEGER NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (org, campaign, wave, who, question)
+);
+
+-- name: casefile-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS casefile (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  campaign BIGINT NOT NULL,
+  wave BIGINT NOT NULL,
+  who VARBINARY(16) NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  person BIGINT NOT NULL,
+  state INTEGER NOT NULL,
+  class INTEGER NOT NULL,
+  reason VARBINARY(64) NOT NULL,
+  facts BLOB NOT NULL,
+  owner VARBINARY(190) NOT NULL,
+  due BIGINT NOT NULL,
+  opened BIGINT NOT NULL,
+  changed BIGINT NOT NULL,
+  ver BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: casefile-by-due   feature: bot   on: primary
+CREATE INDEX casefile_due ON casefile (org, state, due);
+
+-- name: casefile-by-who   feature: bot   on: primary
+CREATE INDEX casefile_who ON casefile (org, who, state);
+
+-- name: caseline-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS caseline (
+  org INTEGER NOT NULL,
+  casefile BIGINT NOT NULL,
+  id BIGINT NOT NULL,
+  kind INTEGER NOT NULL,
+  author VARBINARY(190) NOT NULL,
+  at BIGINT NOT NULL,
+  body MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, casefile, id)
+);
+
+-- name: link-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS link (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  hash VARBINARY(32) NOT NULL,
+  kind INTEGER NOT NULL,
+  talk BIGINT NOT NULL,
+  campaign BIGINT NOT NULL,
+  person BIGINT NOT NULL,
+  email VARBINARY(320) NOT NULL,
+  expires BIGINT NOT NULL,
+  revoked BIGINT NOT NULL,
+  uses BIGINT NOT NULL,
+  used BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: link-by-hash   feature: bot   on: primary
+CREATE UNIQUE INDEX link_hash ON link (hash);
+
+-- name: link-by-talk   feature: bot   on: primary
+CREATE INDEX link_talk ON link (org, talk);
+
+-- name: device-table   feature: bot   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS device (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  hash VARBINARY(32) NOT NULL,
+  link BIGINT NOT NULL,
+  talk BIGINT NOT NULL,
+  since BIGINT NOT NULL,
+  made BIGINT NOT NULL,
+  used BIGINT NOT NULL,
+  expires BIGINT NOT NULL,
+  code VARBINARY(32) NOT NULL,
+  code_until BIGINT NOT NULL,
+  code_at BIGINT NOT NULL,
+  tries INTEGER NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: device-by-hash   feature: bot   on: primary
+CREATE UNIQUE INDEX device_hash ON device (hash);
+
+-- name: device-by-talk   feature: bot   on: primary
+CREATE INDEX device_talk ON device (org, talk);
