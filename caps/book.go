@@ -212,6 +212,9 @@ func (b *book) move(s *session.Session, to *ability, now time.Time) (ask []*ques
 			ask = b.ask(from, now)
 		}
 		delete(b.sessions, s)
+		if len(b.sessions) == 0 { // a map does not shrink by itself
+			b.sessions = make(map[*session.Session]*ability)
+		}
 	}
 	if to != nil {
 		to.sessions++

@@ -78,6 +78,18 @@ func (c *conn) bind(args []any) []driver.NamedValue {
 	return c.args
 }
 
+// manyArgs is how many arguments a connection keeps room for.
+const manyArgs = 256
+
+// unbind lets go of what was bound: one statement of many rows would keep
+// them, and room for as many, until the connection ends.
+func (c *conn) unbind() {
+	clear(c.args)
+	if cap(c.args) > manyArgs {
+		c.args = nil
+	}
+}
+
 // value brings Go values into the few types of a driver. Text goes as bytes,
 // for both engines compare bytes only.
 func value(a any) driver.Value {
@@ -123,6 +135,7 @@ func (c *conn) exec(ctx context.Context, text string, args []any) (int64, error)
 		return 0, err
 	}
 	res, err := s.(driver.StmtExecContext).ExecContext(ctx, c.bind(args))
+	c.unbind()
 	if err != nil {
 		c.check(err)
 		return 0, named(err)
@@ -140,6 +153,7 @@ func (c *conn) query(ctx context.Context, text string, args []any, each func(*Ro
 		return 0, err
 	}
 	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, c.bind(args))
+	c.unbind()
 	if err != nil {
 		c.check(err)
 		return 0, named(err)

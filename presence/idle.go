@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/bearhug/bearhug/jid"
 )
 
 // An account that nobody holds is remembered for a while: who has just written
@@ -75,7 +77,9 @@ func (sh *shard) forget(stale []*Account, spare func(*Account) bool) {
 		}
 	}
 	if len(sh.accounts) < sh.most/4 { // a map does not shrink by itself
-		sh.accounts = maps.Clone(sh.accounts)
+		few := make(map[jid.JID]*Account, len(sh.accounts)) // nor does its clone
+		maps.Copy(few, sh.accounts)
+		sh.accounts = few
 		sh.most = len(sh.accounts)
 	}
 }
