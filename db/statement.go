@@ -115,7 +115,7 @@ func header(line string) (map[string]string, error) {
 var (
 	bytesType = regexp.MustCompile(`\b(VARBINARY|BINARY)\(\d+\)`)
 	conflict  = regexp.MustCompile(`ON CONFLICT \([^)]*\) DO UPDATE SET`)
-	excluded  = regexp.MustCompile(`\bexcluded\.(\w+)`)
+	excluded  = regexp.MustCompile("\\bexcluded\\.(`?\\w+`?)")
 	rowSpread = regexp.MustCompile(`\(([^()]*\?[^()]*)\)\.\.\.`)
 )
 

@@ -117,6 +117,7 @@ func declare(b *feature.Board) (f features, err error) {
 		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
 			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
 	add("account", "RFC 6120 §6: rows of accounts and their keys, read at sign-in")
+	add("people", "people of organisations, their imports, and audiences")
 	f.stream = add("stream", "RFC 6120 §4: waiting for streams, reading and cutting them into stanzas")
 	f.signin = add("signin", "RFC 6120 §5 to §7: TLS, SASL, binding of resources; the end of streams that never got there")
 	f.session = add("session", "XEP-0198: mailboxes and the resumption of cut streams",

@@ -420,11 +420,23 @@ func (s *Store) dropImports(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.db.SQLite() { // who staged people is dead; resume mends
+		if err := s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
+			_, err := tx.Exec("person-run-dead")
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 	return s.dropJoins(ctx, before)
 }
 
-// resume finishes erasures that a crash cut short.
+// resume finishes erasures, and takes back imports of people, that a crash cut
+// short.
 func (s *Store) resume(ctx context.Context) error {
+	if _, err := s.mendPeople(ctx, time.Now().Add(-peopleStale)); err != nil {
+		return err
+	}
 	type erasure struct {
 		owner AccountID
 		org   feature.Org

@@ -184,11 +184,15 @@ func (s *Store) existing(ctx context.Context, accounts []*incoming) (problems []
 // last one, reveal, does for all.
 func (s *Store) stage(ctx context.Context, accounts []*incoming, progress func(done, total int)) (int64, error) {
 	run := int64(s.ids.next())
+	return run, s.stageRun(ctx, run, accounts, progress)
+}
+
+func (s *Store) stageRun(ctx context.Context, run int64, accounts []*incoming, progress func(done, total int)) error {
 	if err := s.db.WriteBehind(ctx, 0, func(tx *db.Tx) error {
 		_, err := tx.Exec("import-insert", run, len(accounts), time.Now())
 		return err
 	}); err != nil {
-		return run, err
+		return err
 	}
 	for rest := accounts; len(rest) > 0; {
 		done := 0
@@ -203,14 +207,14 @@ func (s *Store) stage(ctx context.Context, accounts []*incoming, progress func(d
 			}
 			return nil
 		}); err != nil {
-			return run, err
+			return err
 		}
 		rest = rest[done:]
 		if progress != nil {
 			progress(len(accounts)-len(rest), len(accounts))
 		}
 	}
-	return run, nil
+	return nil
 }
 
 func (s *Store) stageSome(tx *db.Tx, run int64, accounts []*incoming) error {
