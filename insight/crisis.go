@@ -79,10 +79,11 @@ func (b *rulebook) hits(text string, hits []Hit) []Hit {
 		}
 		for _, m := range r.match(f) {
 			for p := m.from; p <= m.at; p++ {
-				f.masked[p] = true
+				f.later[p] = true
 			}
 		}
 	}
+	f.masked, f.later = f.later, f.masked
 	for i := range b.rules {
 		r := &b.rules[i]
 		if r.kind == harmless || len(hits) >= maxHits {

@@ -14,11 +14,13 @@ func TestCheckRules(t *testing.T) {
 	}
 }
 
-// TestCrisisRecall: what speaks of a crisis is found. The sentences were
-// written before the rules; the test part was not looked at while tuning.
+// TestCrisisRecall: what speaks of a crisis is found. The sentences of dev and
+// test were written before the rules, fresh and fresh2 after them, to be hard.
+// What was missed was then read and given rules, so that this guards what is
+// reached; what the rules found at first sight is in docs/insight.md.
 func TestCrisisRecall(t *testing.T) {
 	for _, language := range []string{"en", "de", "nl"} {
-		for _, split := range []string{"dev", "test", "fresh"} {
+		for _, split := range []string{"dev", "test", "fresh", "fresh2"} {
 			all, found, right := 0, 0, 0
 			for _, r := range rows(t, "crisis."+language+".tsv") {
 				if r.split != split {
@@ -53,9 +55,9 @@ func TestCrisisRecall(t *testing.T) {
 func TestCrisisFalseAlarms(t *testing.T) {
 	for _, language := range []string{"en", "de", "nl"} {
 		for _, file := range []string{"harmless." + language + ".tsv", language + ".tsv"} {
-			bound := 0.04
+			bound := 0.02
 			if strings.HasPrefix(file, "harmless") {
-				bound = 0.2
+				bound = 0.1
 			}
 			for _, split := range []string{"dev", "test"} {
 				all, alarms := 0, 0

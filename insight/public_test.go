@@ -31,7 +31,7 @@ func TestPublic(t *testing.T) {
 		t.Run(set.file, func(t *testing.T) {
 			all := publicRows(t, filepath.Join(dir, set.file))
 			c, signs := confusion{}, 0
-			identified := 0
+			identified, alarms := 0, 0
 			for _, r := range all {
 				s, err := l.Score(context.Background(), set.language, r.text)
 				if err != nil && !errors.Is(err, insight.ErrLanguage) {
@@ -41,13 +41,16 @@ func TestPublic(t *testing.T) {
 				if s.Score > 0 == (r.label == "positive") && s.Score != 0 {
 					signs++
 				}
+				if len(insight.Crisis(r.text)) > 0 {
+					alarms++
+				}
 				if tag, _ := insight.Language(r.text); tag == set.language {
 					identified++
 				}
 			}
 			acc, f1, n := c.accuracy(labels...)
-			t.Logf("n %d, accuracy %.1f %%, macro F1 %.1f %%; side of zero right: %.1f %%; language right: %.1f %%\n%s",
-				n, 100*acc, 100*f1, 100*float64(signs)/float64(n), 100*float64(identified)/float64(n), c)
+			t.Logf("n %d, accuracy %.1f %%, macro F1 %.1f %%; side of zero right: %.1f %%; language right: %.1f %%; texts with a crisis hit: %d\n%s",
+				n, 100*acc, 100*f1, 100*float64(signs)/float64(n), 100*float64(identified)/float64(n), alarms, c)
 		})
 	}
 }

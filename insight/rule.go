@@ -194,6 +194,7 @@ type found struct {
 	at     [][]int32 // by element: numbers of pieces, ascending
 	used   []int     // elements that have any
 	masked []bool    // by piece: part of something harmless
+	later  []bool    // the same, while harmless rules are still tried
 	pieces []piece
 	front  [2][]reachedAt
 }
@@ -208,6 +209,7 @@ func (b *rulebook) look(pieces []piece, f *found) {
 	}
 	f.used = f.used[:0]
 	f.masked = append(f.masked[:0], make([]bool, len(pieces))...)
+	f.later = append(f.later[:0], f.masked...)
 	var joint [64]byte
 	for i, p := range pieces {
 		b.place(p.word, i, f)
