@@ -379,3 +379,28 @@ func FuzzRegister(f *testing.F) {
 		insight.Guard{}.Ask(r, answers, "", "team=1")
 	})
 }
+
+// TestErased: a person who is erased is not to be found in the register, and
+// what was shown stays.
+func TestErased(t *testing.T) {
+	r := &insight.Register{}
+	var answers []insight.Answer
+	for i := range 7 {
+		answers = append(answers, insight.Answer{Person: pseudonym(i), Value: i})
+	}
+	g := insight.Guard{}
+	before := g.Ask(r, answers, "")[0]
+	if r.Rename(pseudonym(99), pseudonym(100)) || !r.Rename(pseudonym(3), pseudonym(200)) || !r.Rename(pseudonym(4), pseudonym(5)) {
+		t.Fatal("who was counted is not known")
+	}
+	after := g.Ask(r, append(answers[:3:3], answers[5:]...), "")[0]
+	if after.N != before.N || after.Sum != before.Sum || after.Waiting != 0 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	if m := r.Members(""); slices.Contains(m, pseudonym(3)) || slices.Contains(m, pseudonym(4)) || len(m) != 7 {
+		t.Errorf("members are %v", m)
+	}
+	if b, err := r.MarshalBinary(); err != nil || r.UnmarshalBinary(b) != nil {
+		t.Error("the register cannot be read back")
+	}
+}

@@ -16,7 +16,7 @@ const (
 
 // Register is what has been shown of one question: who was counted with which
 // value, and in which cells. It is a value to store with the campaign
-// (MarshalBinary, about 25 bytes a person) and to delete with its answers,
+// (MarshalBinary, about 20 bytes a person) and to delete with its answers,
 // which it is as private as. The zero value is an empty one.
 type Register struct {
 	members []member // by pseudonym
@@ -94,6 +94,30 @@ func (r *Register) Members(key string) []Pseudonym {
 		}
 	}
 	return out
+}
+
+// Rename puts another pseudonym, a random one that nobody knows, in the place of
+// a person who is erased: the sums that were shown stay as they are, and nobody
+// can be found in them any more. It reports whether the person was counted.
+func (r *Register) Rename(person, random Pseudonym) bool {
+	at, ok := r.find(person)
+	if !ok {
+		return false
+	}
+	m := r.members[at]
+	r.members = slices.Delete(r.members, at, at+1)
+	to, taken := r.find(random)
+	for taken { // not with random ones; the next that is free then
+		for i := len(random) - 1; i >= 0; i-- {
+			if random[i]++; random[i] != 0 {
+				break
+			}
+		}
+		to, taken = r.find(random)
+	}
+	m.person = random
+	r.members = slices.Insert(r.members, to, m)
+	return true
 }
 
 const registerVersion = 1
