@@ -31,6 +31,7 @@ type Traits struct {
 	Stored    bool // it has a row (decision 6; XEP-0313 §5.1.1, XEP-0334)
 	Hidden    bool // kept for delivery only: <no-permanent-store/>
 	Body      bool // has a body: it counts as unread
+	Says      bool // has something to say: more than typing, receipts and markers
 	Displayed bool // says that the conversation was read (XEP-0333)
 	StateOnly bool // carries nothing but a chat state (XEP-0085)
 	Private   bool // not to be carbon-copied: <private/> or <no-copy/>
@@ -75,7 +76,7 @@ func Classify(st *stanza.Stanza, domain string) Traits {
 		case nsStates:
 			states++
 		case nsJingle:
-			worth = true
+			worth, t.Says = true, true
 		case nsSID:
 			t.stanzaID(e, domain)
 		case nsCarbons:
@@ -88,11 +89,13 @@ func Classify(st *stanza.Stanza, domain string) Traits {
 		default:
 			if t.keeps(e) {
 				worth = true
+				t.Says = t.Says || string(e.NS()) != nsReceipts && string(e.NS()) != nsMarkers
 			} else {
 				other = true
 			}
 		}
 	}
+	t.Says = t.Says || t.Body
 	kind := st.Type == stanza.Normal || st.Type == stanza.Chat || st.Type == stanza.Unknown
 	t.StateOnly = states > 0 && !t.Body && !worth && !other
 	t.Stored = kind && !hints.noStore && (t.Body || worth || hints.store)

@@ -41,7 +41,7 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	if err := n.startRouter(ctx); err != nil {
 		return err
 	}
-	if c.poller, err = stream.NewPoller(stream.Options{Account: c.router.Streaming(0)}); err != nil {
+	if c.poller, err = stream.NewPoller(stream.Options{Account: c.router.Streaming(0), Overload: n.Signal}); err != nil {
 		return fmt.Errorf("open poller: %w", err)
 	}
 	if err := c.router.Use(chatModules); err != nil {
@@ -74,6 +74,7 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	c.router.Start(run)
 	c.running.Go(func() { c.server.Run(run) })
 	c.running.Go(func() { (&versions{node: n}).follow(run) })
+	n.startSignal(run)
 	return n.openDoors()
 }
 
@@ -95,7 +96,7 @@ func (n *Node) startRouter(ctx context.Context) error {
 		return fmt.Errorf("read groups: %w", err)
 	}
 	host := &router.Host{
-		Rosters: rosters, Store: n.Store, Board: n.Board, Log: n.Log,
+		Rosters: rosters, Store: n.Store, Board: n.Board, Overload: n.Signal, Log: n.Log,
 		Version: n.Version, Started: time.Now(), Contacts: n.Config.Contact.Addresses(),
 		Limits:   router.Limits{MaxBytes: n.Config.C2S.StanzaBytes, FirstBytes: n.Config.C2S.UnauthenticatedBytes},
 		TokenKey: token,

@@ -46,7 +46,7 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	log := NewLog(LogConfig{Level: "warn", Format: "text"}, os.Stderr)
-	s, err := openStore(ctx, cfg, nil, log)
+	s, err := openStore(ctx, cfg, nil, log, nil)
 	if err != nil {
 		return err
 	}
@@ -62,8 +62,8 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 }
 
 // openStore opens the store; the caller has locked the data directory. board
-// may be nil.
-func openStore(ctx context.Context, cfg *Config, board *feature.Board, log *slog.Logger) (*store.Store, error) {
+// and waited may be nil.
+func openStore(ctx context.Context, cfg *Config, board *feature.Board, log *slog.Logger, waited waited) (*store.Store, error) {
 	if file := cfg.DatabaseFile(); file != "" {
 		kept, err := ops.FinishRestore(file)
 		if err != nil {
@@ -73,7 +73,7 @@ func openStore(ctx context.Context, cfg *Config, board *feature.Board, log *slog
 			log.Warn("a restore that was cut short is done now", "database", file, "kept", kept)
 		}
 	}
-	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Board: board, Log: log})
+	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Board: board, Log: log, Waited: waited})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -131,7 +131,7 @@ func Restore(ctx context.Context, cfg *Config, file string) (info ops.BackupInfo
 	}
 	// Open it once: its schema is brought to this version, and it is seen
 	// to work before anybody relies on it.
-	s, err := openStore(ctx, cfg, nil, slog.New(slog.DiscardHandler))
+	s, err := openStore(ctx, cfg, nil, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return info, kept, fmt.Errorf("restore: the restored database: %w", err)
 	}

@@ -25,9 +25,11 @@ type Top struct {
 	// CPU is of the whole process, Measured what the spans of the features add
 	// up to, an estimate, and Named what the rows do: the same, but never more
 	// than was spent (feature.Fit). All in percent of one processor.
-	CPU      float64  `json:"cpu_percent"`
-	Measured float64  `json:"measured_percent"`
-	Named    float64  `json:"named_percent"`
+	CPU      float64 `json:"cpu_percent"`
+	Measured float64 `json:"measured_percent"`
+	Named    float64 `json:"named_percent"`
+	// Overload is how long work waits, on the whole server.
+	Overload Pressure `json:"overload"`
 	Rows     []TopRow `json:"rows"` // the dearest first; "runtime" among them
 	// Clients are the sessions by client (XEP-0115), the most frequent first,
 	// of all organisations; none when one is asked for.
@@ -119,7 +121,7 @@ func (b *books) top(c *ops.Call) (any, error) {
 		return nil, err
 	}
 	from, to := b.window()
-	t := Top{At: to.at, Seconds: max(to.at.Sub(from.at).Seconds(), 1e-3), Online: to.online[only]}
+	t := Top{At: to.at, Seconds: max(to.at.Sub(from.at).Seconds(), 1e-3), Online: to.online[only], Overload: b.node.pressure()}
 	costs, measured := to.since(&from)
 	percent := func(ns int64) float64 { return float64(ns) / t.Seconds / 1e7 }
 	t.CPU, t.Measured = percent(to.cpu-from.cpu), percent(measured)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/overload"
 	"github.com/bearhug/bearhug/store"
 )
 
@@ -26,6 +27,7 @@ type Node struct {
 	Ops     *ops.Server
 	Control *ops.Control
 	Certs   *Certs
+	Signal  *overload.Signal // how long work waits
 	Version string
 
 	// Unmetered has the ledger count, but measure no processor time and write no
@@ -57,6 +59,10 @@ func New(cfg *Config, log *slog.Logger) (*Node, error) {
 	n.Ops = ops.NewServer(n.Board, log, n.Version)
 	n.Control = ops.NewControl(log)
 	n.levers.node, n.books.node = n, n
+	var err error
+	if n.Signal, err = overload.NewSignal(n.Board); err != nil {
+		return nil, err
+	}
 	n.Certs = NewCerts(cfg.TLS.Certs, cfg.CertsDir(), log)
 	return n, nil
 }
@@ -101,7 +107,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	}
 	n.gc = startGC()
 	began := time.Now()
-	if n.Store, err = openStore(ctx, n.Config, n.Board, n.Log); err != nil {
+	if n.Store, err = openStore(ctx, n.Config, n.Board, n.Log, n.waits()); err != nil {
 		return err
 	}
 	n.Log.Debug("store open", "seconds", time.Since(began).Seconds())
@@ -117,6 +123,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	}
 	n.Ops.Collect(n.chatMetrics)
 	n.Ops.Collect(n.clientMetrics)
+	n.Ops.Collect(n.overloadMetrics)
 	n.admin().register(n.Control)
 	(&leverDesk{admin: n.admin(), board: n.Board, node: n}).register(n.Control)
 	n.books.start()
@@ -286,12 +293,14 @@ type Stats struct {
 	ResidentBytes int64             `json:"resident_bytes"`
 	Addresses     map[string]string `json:"addresses"`
 	Figures       map[string]int64  `json:"figures"`
+	Overload      Pressure          `json:"overload"`
 }
 
 func (n *Node) stats() Stats {
 	s := Stats{
 		Version: n.Version, PID: os.Getpid(), UptimeSeconds: n.Ops.Uptime().Seconds(),
 		ResidentBytes: ops.ResidentBytes(), Addresses: map[string]string{}, Figures: n.chatStats(),
+		Overload: n.pressure(),
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -24,8 +24,11 @@ const (
 // targetDial is the dial of the target.
 const targetDial = "overload.target"
 
-// Declare puts the feature on a board.
+// Declare puts the feature on a board, unless it is there.
 func Declare(b *feature.Board) error {
+	if _, ok := b.Lookup("overload"); ok {
+		return nil
+	}
 	_, err := b.DeclareAlways("overload", "how long work waits, and what follows from it", feature.Lever{
 		Name: targetDial, Unit: "ms", Default: 20, Min: 1, Max: 10000, Reach: feature.ServerOnly,
 		Doc: "how long what people feel may wait in the server; outreach slows down from a quarter of it and stands still at all of it",
@@ -71,13 +74,10 @@ type cell struct {
 	age  time.Duration // of the oldest, at the last reading
 }
 
-// NewSignal makes a signal that follows the target on a board where the feature
-// was declared, or declares it.
+// NewSignal makes a signal that follows the target on a board.
 func NewSignal(b *feature.Board) (*Signal, error) {
-	if _, ok := b.Lookup("overload"); !ok {
-		if err := Declare(b); err != nil {
-			return nil, err
-		}
+	if err := Declare(b); err != nil {
+		return nil, err
 	}
 	return &Signal{target: b.Dial(targetDial)}, nil
 }

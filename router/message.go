@@ -55,6 +55,7 @@ func (r *Router) message(c *Ctx, t *table, st *stanza.Stanza) error {
 	if traits.StateOnly {
 		e.Wire.Flags |= stanza.StateOnly
 	}
+	e.Class = r.said(st, traits.Says)
 	e.arrival = Arrival{Account: peer, From: c.Account, Traits: traits, Sender: c.Session}
 	if err := r.rows(c, e); err != nil {
 		return err

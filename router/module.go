@@ -10,6 +10,7 @@ import (
 	"github.com/bearhug/bearhug/archive"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/overload"
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/session"
@@ -176,6 +177,7 @@ type Host struct {
 	Directory *presence.Directory
 	Rosters   *roster.Rosters
 	Archive   *archive.Archive
+	Overload  *overload.Signal // is told what waits; may be nil
 	Store     *store.Store
 	Board     *feature.Board
 	Log       *slog.Logger

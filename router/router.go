@@ -20,6 +20,7 @@ import (
 	"github.com/bearhug/bearhug/archive"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/overload"
 	"github.com/bearhug/bearhug/presence"
 	"github.com/bearhug/bearhug/session"
 	"github.com/bearhug/bearhug/stanza"
@@ -83,11 +84,13 @@ func New(ctx context.Context, h *Host, domains map[string]feature.Org) (*Router,
 	a, err := archive.Open(ctx, archive.Config{
 		Store: h.Store, Log: h.Log.With("feature", "archive"),
 		Board: b, Feature: r.features.archive, Wait: b.Dial("archive.wait"), Backlog: b.Dial("archive.backlog"),
+		Waits: h.Overload.At(overload.Archive),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
 	h.Archive = a
+	h.Overload.Watch(overload.Archive, a.Oldest)
 	r.resume, r.streams = b.Dial("session.resume"), b.Dial("session.streams")
 	r.sessions = session.Host{
 		Board: b, Feature: r.features.session, Mailbox: b.Dial("session.mailbox"), Request: b.Dial("session.request"),
@@ -129,6 +132,9 @@ func declare(b *feature.Board) (f features, err error) {
 			Doc: "how long a session whose stream was cut may be resumed"},
 		feature.Lever{Name: "session.streams", Default: 50, Min: 1, Max: 10000,
 			Doc: "how many sessions one account may have"})
+	if err == nil {
+		err = overload.Declare(b)
+	}
 	return f, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/overload"
 	"github.com/bearhug/bearhug/stanza"
 )
 
@@ -26,11 +27,12 @@ const maxWriters = 64
 // Options are what all connections of a Poller share. Zero fields take the
 // defaults.
 type Options struct {
-	Workers      int           // most goroutines reading at once; default 1,024
-	WriteTimeout time.Duration // how long a peer may take nothing of what we write; default 20 s
-	TLSTimeout   time.Duration // for a handshake; default 20 s
-	Linger       time.Duration // how long a peer may take to read our last words; default 2 s
-	Log          *slog.Logger  // for panics of handlers; default slog.Default()
+	Workers      int              // most goroutines reading at once; default 1,024
+	WriteTimeout time.Duration    // how long a peer may take nothing of what we write; default 20 s
+	TLSTimeout   time.Duration    // for a handshake; default 20 s
+	Linger       time.Duration    // how long a peer may take to read our last words; default 2 s
+	Log          *slog.Logger     // for panics of handlers; default slog.Default()
+	Overload     *overload.Signal // is told how long what is ready waits for a worker; may be nil
 	// Account pays for waiting, and for what no connection's account does; nil:
 	// the time is not measured.
 	Account *feature.Account
@@ -85,6 +87,8 @@ func NewPoller(opt Options) (*Poller, error) {
 	base := max(2, runtime.GOMAXPROCS(0))
 	p.run.setUp(base, opt.Workers, &p.done, p.work)
 	p.out.setUp(base, min(opt.Workers, maxWriters), &p.done, p.writeOut)
+	p.run.measure(opt.Overload, overload.Read)
+	p.out.measure(opt.Overload, overload.Write)
 	p.done.Add(1)
 	go p.poll()
 	return p, nil

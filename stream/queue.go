@@ -3,6 +3,8 @@ package stream
 import (
 	"sync"
 	"time"
+
+	"github.com/bearhug/bearhug/overload"
 )
 
 // The classes of what waits for a worker: a stream that is set up goes before
@@ -13,6 +15,14 @@ const (
 	classes
 )
 
+// felt is the best of those who wait in a lane.
+func felt(class int) overload.Class {
+	if class == settled {
+		return overload.Care
+	}
+	return overload.Return
+}
+
 // inARow is how many settled ones are taken before one that negotiates has
 // its turn, so that nobody waits for ever.
 const inARow = 8
@@ -21,14 +31,16 @@ const inARow = 8
 // first is taken first. More workers are started while all are blocked, and end
 // when there is nothing to do.
 type runQueue[T any] struct {
-	base  int             // workers kept
-	most  int             // workers at once
-	start func()          // what a worker does, on its goroutine
-	done  *sync.WaitGroup // goroutines
+	base  int                      // workers kept
+	most  int                      // workers at once
+	start func()                   // what a worker does, on its goroutine
+	done  *sync.WaitGroup          // goroutines
+	told  [classes]*overload.Waits // nil: nobody measures
+	begun time.Time
 
 	mu      sync.Mutex // guards what follows
 	more    sync.Cond
-	lanes   [classes]ring[T]
+	lanes   [classes]ring[waiting[T]]
 	n       int // in all lanes
 	row     int // settled ones taken in a row while others waited
 	workers int
@@ -44,6 +56,41 @@ func (q *runQueue[T]) setUp(base, most int, done *sync.WaitGroup, start func()) 
 	q.more.L = &q.mu
 }
 
+// A waiting item is of a time since the queue began.
+type waiting[T any] struct {
+	it T
+	at time.Duration
+}
+
+// toldOf says of how many waits one is told of.
+const toldOf = 4
+
+// measure has waits told of: at a place those of streams that are set up. It is
+// called before the first is put.
+func (q *runQueue[T]) measure(s *overload.Signal, place overload.Place) {
+	q.begun = time.Now()
+	q.told = [classes]*overload.Waits{s.At(place), s.At(overload.Enter)}
+	s.Watch(place, func() (since [overload.Classes]time.Time) {
+		since[felt(settled)] = q.oldest(settled)
+		return since
+	})
+	s.Watch(overload.Enter, func() (since [overload.Classes]time.Time) {
+		since[felt(negotiating)] = q.oldest(negotiating)
+		return since
+	})
+}
+
+// oldest is since when the first of a lane waits.
+func (q *runQueue[T]) oldest(class int) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lane := &q.lanes[class]
+	if lane.n == 0 {
+		return time.Time{}
+	}
+	return q.begun.Add(lane.items[lane.head].at)
+}
+
 // put hands over what is ready. It returns false when the queue has ended.
 func (q *runQueue[T]) put(class int, items ...T) bool {
 	if len(items) == 0 {
@@ -54,8 +101,12 @@ func (q *runQueue[T]) put(class int, items ...T) bool {
 	if q.ended {
 		return false
 	}
+	at := time.Duration(0)
+	if q.told[class] != nil {
+		at = time.Since(q.begun)
+	}
 	for _, it := range items {
-		q.lanes[class].put(it)
+		q.lanes[class].put(waiting[T]{it, at})
 	}
 	q.n += len(items)
 	for range min(len(items), q.idle) {
@@ -120,7 +171,11 @@ func (q *runQueue[T]) take() (it T, class int, ok bool) {
 	class = q.next()
 	q.n--
 	q.taken++
-	return q.lanes[class].take(), class, true
+	w := q.lanes[class].take()
+	if told := q.told[class]; told != nil && q.taken%toldOf == 0 {
+		told.Add(felt(class), time.Since(q.begun)-w.at)
+	}
+	return w.it, class, true
 }
 
 // next is the lane whose turn it is; mu is held.

@@ -206,7 +206,7 @@ func printTop(w io.Writer, t *node.Top, width int) error {
 	if t.Measured > t.Named*1.001 {
 		fmt.Fprintf(w, "; measured as %.0f %% and brought down to that", part(t.Measured))
 	}
-	fmt.Fprint(w, "\n"+clients(t, width)+"\n")
+	fmt.Fprint(w, "\n"+waits(&t.Overload, width)+clients(t, width)+"\n")
 	list := columns(slices.ContainsFunc(t.Rows, func(r node.TopRow) bool { return r.Org != "" }))
 	widths := make([]int, len(list))
 	total := -2
@@ -314,6 +314,26 @@ func clients(t *node.Top, width int) string {
 		return ""
 	}
 	line := []rune("clients: " + strings.Join(parts, ", "))
+	if width > 0 && len(line) > width {
+		line = line[:width]
+	}
+	return string(line) + "\n"
+}
+
+// waits is a line with the pressure, and how long is waited where: mean and
+// p99 in ms of the last second. What waits still and has done so for longer
+// than the target is told besides.
+func waits(o *node.Pressure, width int) string {
+	text := fmt.Sprintf("pressure %.0f %% (%.1f of %.0f ms)", 100*o.Pressure, o.Wait, o.Target)
+	for _, p := range o.Waits {
+		switch {
+		case p.Oldest > o.Target:
+			text += fmt.Sprintf("  %s stuck for %.0f", p.Place, p.Oldest)
+		case p.Count > 0:
+			text += fmt.Sprintf("  %s %.1f/%.1f", p.Place, p.Mean, p.P99)
+		}
+	}
+	line := []rune(text)
 	if width > 0 && len(line) > width {
 		line = line[:width]
 	}

@@ -19,7 +19,10 @@ func TestPrintTop(t *testing.T) {
 			Sends:  &feature.Growth{Exponent: 2.02, Low: 2, High: 2.04, Points: 20}, Lever: "presence visible", Saves: 88, Assumed: true},
 		{Feature: "archive", CPU: 10.5, PerThousand: 52.5, SQL: 200, RowsRate: 9999, Wait: 0.25},
 		{Feature: "runtime", CPU: 8},
-	}, Clients: []router.ClientCount{{Name: "Gajim", Type: "pc", Sessions: 1500}, {Name: "unknown", Type: "other", Sessions: 500}}}
+	}, Clients: []router.ClientCount{{Name: "Gajim", Type: "pc", Sessions: 1500}, {Name: "unknown", Type: "other", Sessions: 500}},
+		Overload: node.Pressure{Pressure: 0.34, Wait: 6.8, Target: 20, Waits: []node.PlaceWait{
+			{Place: "read", Count: 70, Mean: 0.04, P99: 1.26}, {Place: "enter"}, {Place: "archive", Count: 3, Mean: 12, P99: 40, Oldest: 3},
+			{Place: "writer", Count: 3, Oldest: 120}}}}
 	draw := func(width int) string {
 		t.Helper()
 		var b strings.Builder
@@ -30,6 +33,7 @@ func TestPrintTop(t *testing.T) {
 	}
 	want := `2026-03-02 10:00:00  2000 online  CPU 80.0 % of a processor  average of 10 s
 90 % of it named; measured as 105 % and brought down to that
+pressure 34 % (6.8 of 20 ms)  read 0.0/1.3  archive 12.0/40.0  writer stuck for 120
 clients: Gajim (pc) 1500, unknown (other) 500
 
 FEATURE   CPU %  ms/1000  CALLS/s  SQL/s  ROWS/s  IN B/s  OUT B/s  WAIT ms/s  1 h AGO  7 d AGO     GROWS AS     SENDS AS  LEVER
