@@ -638,3 +638,18 @@ CREATE UNIQUE INDEX device_hash ON device (hash);
 
 -- name: device-by-talk   feature: bot   on: primary
 CREATE INDEX device_talk ON device (org, talk);
+
+-- name: pressure-table   feature: overload   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS pressure (
+  node VARBINARY(255) NOT NULL PRIMARY KEY,
+  at BIGINT NOT NULL,
+  pressure INTEGER NOT NULL,
+  waits BLOB NOT NULL
+);
+
+-- name: capacity-table   feature: overload   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS capacity (
+  at BIGINT NOT NULL PRIMARY KEY,
+  conversations BIGINT NOT NULL,
+  conditions BLOB NOT NULL
+);
