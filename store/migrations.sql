@@ -653,3 +653,11 @@ CREATE TABLE IF NOT EXISTS capacity (
   conversations BIGINT NOT NULL,
   conditions BLOB NOT NULL
 );
+
+-- name: rehearsal-table   feature: overload   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS rehearsal (
+  id BIGINT NOT NULL PRIMARY KEY,
+  org INTEGER NOT NULL,
+  node VARBINARY(255) NOT NULL,
+  people INTEGER NOT NULL
+);

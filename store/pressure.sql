@@ -1,5 +1,6 @@
 -- How long work waits on each node, told each second to the processes that
--- share the database: one row per node, and what capacity was measured.
+-- share the database: one row per node; what capacity was measured; whose people
+-- are not real.
 
 -- name: pressure-set   feature: overload   on: primary   upsert: yes
 INSERT INTO pressure (node, at, pressure, waits) VALUES (?, ?, ?, ?)
@@ -22,3 +23,12 @@ SELECT at, conversations, conditions FROM capacity ORDER BY at DESC LIMIT ?;
 
 -- name: capacity-thin   feature: overload   on: primary
 DELETE FROM capacity WHERE at < ?;
+
+-- name: rehearsal-insert   feature: overload   on: primary
+INSERT INTO rehearsal (id, org, node, people) VALUES (?, ?, ?, ?);
+
+-- name: rehearsal-list   feature: overload   on: primary
+SELECT id, org, people FROM rehearsal WHERE node = ? ORDER BY id;
+
+-- name: rehearsal-drop   feature: overload   on: primary
+DELETE FROM rehearsal WHERE id = ?;
