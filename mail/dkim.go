@@ -22,10 +22,12 @@ type Key struct {
 }
 
 // signed are the fields a signature covers. RFC 8058 §4 wants both List-…
-// fields among them; a field named once more than it is there cannot be added.
+// fields among them. A field named once more than it is there cannot be added
+// by who passes the message on (RFC 6376 §8.15).
 var signed = [...]string{
-	"From", "From", "To", "To", "Reply-To", "Subject", "Subject", "Date", "Date", "Message-ID", "MIME-Version",
-	"Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
+	"From", "From", "To", "To", "Reply-To", "Reply-To", "Subject", "Subject", "Date", "Date", "Message-ID", idField,
+	"MIME-Version", "MIME-Version", "Content-Type", "Content-Type", "Content-Transfer-Encoding", "Content-Transfer-Encoding",
+	"List-Unsubscribe", "List-Unsubscribe-Post", "List-Unsubscribe", "List-Unsubscribe-Post", "Auto-Submitted",
 }
 
 func (k Key) signer() (*dkim.SignOptions, error) {
@@ -36,8 +38,15 @@ func (k Key) signer() (*dkim.SignOptions, error) {
 	if old, ok := key.(*rsa.PrivateKey); ok && old.N.BitLen() < 1024 {
 		return nil, fmt.Errorf("DKIM key of %s: %d bits; RFC 8301 wants 1024 at least", k.Domain, old.N.BitLen())
 	}
+	domain, err := asciiDomain(k.Domain)
+	if err != nil {
+		return nil, fmt.Errorf("DKIM key: %w", err)
+	}
+	if _, err := asciiDomain(k.Selector); err != nil { // the same letters (RFC 6376 §3.1)
+		return nil, fmt.Errorf("DKIM key of %s: selector %q: letters, digits, - and dots only", k.Domain, k.Selector)
+	}
 	s := &dkim.SignOptions{
-		Domain: k.Domain, Selector: k.Selector, Signer: key, HeaderKeys: signed[:],
+		Domain: domain, Selector: k.Selector, Signer: key, HeaderKeys: signed[:],
 		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 	}
 	if err := dkim.Sign(io.Discard, strings.NewReader("From: a@b.c\r\n\r\n"), s); err != nil {

@@ -5,15 +5,15 @@
 package mail
 
 import (
-	"bytes"
 	"fmt"
 	"net/mail"
+	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
-	"github.com/emersion/go-msgauth/dkim"
-	gomail "github.com/wneessen/go-mail"
+	"golang.org/x/net/idna"
 )
 
 // Limits of a message.
@@ -25,8 +25,9 @@ const (
 // An Address is a mailbox with the name that is shown beside it.
 type Address struct{ Name, Mail string }
 
-// ParseAddress reads "a@b" or "Name <a@b>" (RFC 5322 §3.4). Control characters
-// and addresses longer than 254 bytes are refused.
+// ParseAddress reads "a@b" or "Name <a@b>" (RFC 5322 §3.4). Control characters,
+// addresses longer than 254 bytes, and those that would have to be quoted
+// ("a b"@c, a@[192.0.2.1]) are refused: they cannot be told from a command.
 func ParseAddress(s string) (Address, error) {
 	if err := header("address", s); err != nil {
 		return Address{}, err
@@ -35,13 +36,64 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, fmt.Errorf("%q is not an e-mail address", s)
 	}
-	if len(a.Address) > 254 || !strings.Contains(a.Address, "@") {
-		return Address{}, fmt.Errorf("%q is not an e-mail address", s)
+	if err := header("name", a.Name); err != nil { // it may have been encoded
+		return Address{}, err
+	}
+	if _, err := wire(a.Address); err != nil {
+		return Address{}, err
 	}
 	return Address{a.Name, a.Address}, nil
 }
 
-// Domain is what follows the last @.
+// wire is an address as SMTP and the header carry it, with the domain in
+// A-labels (RFC 5891). It is ASCII unless what is before the @ is not.
+func wire(s string) (string, error) {
+	i := strings.LastIndexByte(s, '@')
+	if i < 1 || i > 64 || !dotAtom(s[:i]) {
+		return "", fmt.Errorf("%q is not an e-mail address", s)
+	}
+	domain, err := asciiDomain(s[i+1:])
+	if err != nil || i+1+len(domain) > 254 {
+		return "", fmt.Errorf("%q is not an e-mail address", s)
+	}
+	return s[:i+1] + domain, nil
+}
+
+// dotAtom: what needs no quotes (RFC 5322 §3.2.3, RFC 6532 §3.2).
+func dotAtom(s string) bool {
+	for word := range strings.SplitSeq(s, ".") {
+		if word == "" {
+			return false
+		}
+		for _, r := range word {
+			if strings.ContainsRune("()<>[]:;@\\,\" ", r) || !unicode.IsPrint(r) || r == utf8.RuneError {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// asciiDomain is a host name in A-labels.
+func asciiDomain(s string) (string, error) {
+	if ascii := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0; !ascii || strings.Contains(strings.ToLower(s), "xn--") {
+		var err error
+		if s, err = idna.Lookup.ToASCII(s); err != nil {
+			return "", fmt.Errorf("domain %q: %w", s, err)
+		}
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		bad := strings.IndexFunc(label, func(r rune) bool {
+			return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		})
+		if label == "" || len(label) > 63 || bad >= 0 || label[0] == '-' || label[len(label)-1] == '-' {
+			return "", fmt.Errorf("%q is no domain", s)
+		}
+	}
+	return s, nil
+}
+
+// Domain is what follows the last @, as it is written.
 func (a Address) Domain() string { return a.Mail[strings.LastIndexByte(a.Mail, '@')+1:] }
 
 func (a Address) String() string { return (&mail.Address{Name: a.Name, Address: a.Mail}).String() }
@@ -58,7 +110,7 @@ type Message struct {
 	HTML     string // "": text only
 	Language string // tag of RFC 5646, for Content-Language
 	// Unsubscribe is the https address that takes the one-click POST of
-	// RFC 8058; "": none.
+	// RFC 8058; "": none. An http address is named, but without one click.
 	Unsubscribe string
 }
 
@@ -78,17 +130,15 @@ func header(what, s string) error {
 // check refuses a message that must not be sent as it is.
 func (m *Message) check() error {
 	for _, f := range [...]struct{ what, value string }{
-		{"message id", m.ID}, {"from", m.From.Name + m.From.Mail}, {"to", m.To.Name + m.To.Mail},
-		{"reply-to", m.ReplyTo.Name + m.ReplyTo.Mail}, {"envelope sender", m.Sender}, {"subject", m.Subject},
-		{"language", m.Language}, {"unsubscribe", m.Unsubscribe},
+		{"message id", m.ID}, {"from", m.From.Name}, {"to", m.To.Name}, {"reply-to", m.ReplyTo.Name},
+		{"subject", m.Subject}, {"language", m.Language}, {"unsubscribe", m.Unsubscribe},
 	} {
 		if err := header(f.what, f.value); err != nil {
 			return err
 		}
 	}
-	left, right, ok := strings.Cut(m.ID, "@")
 	switch {
-	case !ok || left == "" || right == "" || strings.ContainsAny(m.ID, " <>()\",;:\\"):
+	case plainID(m.ID) == "":
 		return fmt.Errorf("%q is no message id", m.ID)
 	case strings.TrimSpace(m.Subject) == "":
 		return fmt.Errorf("the subject is empty")
@@ -96,76 +146,74 @@ func (m *Message) check() error {
 		return fmt.Errorf("the subject has more than %d characters", MaxSubject)
 	case m.Text == "":
 		return fmt.Errorf("the text is empty")
+	case !utf8.ValidString(m.Text) || !utf8.ValidString(m.HTML):
+		return fmt.Errorf("a body is not UTF-8")
 	case len(m.Text) > MaxBody || len(m.HTML) > MaxBody:
 		return fmt.Errorf("a body has more than %d bytes", MaxBody)
-	case m.Unsubscribe != "" && !strings.HasPrefix(m.Unsubscribe, "https://") && !strings.HasPrefix(m.Unsubscribe, "http://"):
-		return fmt.Errorf("the address to unsubscribe at is no web address")
 	case m.Date.IsZero():
 		return fmt.Errorf("the date is missing")
+	case strings.IndexFunc(m.Language, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) >= 0 || len(m.Language) > 35:
+		return fmt.Errorf("%q is no language", m.Language)
+	}
+	return checkUnsubscribe(m.Unsubscribe)
+}
+
+// plainID is left@right of plain characters (RFC 5322 §3.6.4), with what is a
+// domain beyond ASCII in A-labels, or "".
+func plainID(s string) string {
+	left, right, ok := strings.Cut(s, "@")
+	if strings.IndexFunc(right, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		var err error
+		if right, err = asciiDomain(right); err != nil {
+			return ""
+		}
+	}
+	s = left + "@" + right
+	if !ok || !dotAtom(left) || !dotAtom(right) || len(s) > maxIDBytes || strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		return ""
+	}
+	return s
+}
+
+// checkUnsubscribe: one web address that fits on a line (RFC 2369 §2: what
+// stands between the brackets is not folded).
+func checkUnsubscribe(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return fmt.Errorf("the address to unsubscribe at is no web address")
+	}
+	if len(s) > 900 || strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf || strings.ContainsRune(" <>,\"", r) }) >= 0 {
+		return fmt.Errorf("the address to unsubscribe at is too long, or has characters that must be encoded")
 	}
 	return nil
 }
 
-// bytes is the message as it goes over the wire (RFC 5322, 2045), signed when
-// the relay has a key for the sender's domain.
-func (m *Message) bytes(sign *dkim.SignOptions) ([]byte, error) {
-	if err := m.check(); err != nil {
-		return nil, err
-	}
-	out := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := mailboxes(out, m); err != nil {
-		return nil, err
-	}
-	out.Subject(m.Subject)
-	out.SetDateWithValue(m.Date)
-	out.SetMessageIDWithValue(m.ID)
-	// RFC 3834: vacation programs stay silent.
-	out.SetGenHeader("Auto-Submitted", "auto-generated")
-	if m.Language != "" {
-		out.SetGenHeader("Content-Language", m.Language)
-	}
-	if m.Unsubscribe != "" {
-		// Preformatted: an encoded or folded address is not found by mail programs.
-		out.SetGenHeaderPreformatted("List-Unsubscribe", "<"+m.Unsubscribe+">")
-		out.SetGenHeaderPreformatted("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
-	}
-	out.SetBodyString(gomail.TypeTextPlain, m.Text)
-	if m.HTML != "" {
-		out.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
-	}
-	var b bytes.Buffer
-	if _, err := out.WriteTo(&b); err != nil {
-		return nil, fmt.Errorf("write the message: %w", err)
-	}
-	if sign == nil {
-		return b.Bytes(), nil
-	}
-	var s bytes.Buffer
-	if err := dkim.Sign(&s, &b, sign); err != nil {
-		return nil, fmt.Errorf("sign the message: %w", err)
-	}
-	return s.Bytes(), nil
+// An envelope is what the relay is told (RFC 5321 §2.3.1).
+type envelope struct {
+	from, to string
+	utf8     bool // it needs SMTPUTF8 (RFC 6531)
 }
 
-// mailboxes writes From, To and Reply-To, each address parsed once more, for
-// addresses also come from rows.
-func mailboxes(out *gomail.Msg, m *Message) error {
-	for _, f := range [...]struct {
-		what string
-		a    Address
-		set  func(...*mail.Address)
-	}{
-		{"from", m.From, func(a ...*mail.Address) { out.FromMailAddress(a[0]) }},
-		{"to", m.To, out.ToMailAddress},
-		{"reply-to", m.ReplyTo, out.ReplyToMailAddress},
-	} {
-		if f.what == "reply-to" && f.a.Mail == "" {
-			continue
-		}
-		if _, err := ParseAddress(f.a.Mail); err != nil {
-			return fmt.Errorf("%s: %w", f.what, err)
-		}
-		f.set(&mail.Address{Name: f.a.Name, Address: f.a.Mail})
+// envelope checks the addresses, each once more, for they also come from rows.
+func (m *Message) envelope() (e envelope, err error) {
+	sender := m.Sender
+	if sender == "" {
+		sender = m.From.Mail
 	}
-	return nil
+	if e.from, err = wire(sender); err != nil {
+		return e, fmt.Errorf("envelope sender: %w", err)
+	}
+	if e.to, err = wire(m.To.Mail); err != nil {
+		return e, fmt.Errorf("to: %w", err)
+	}
+	for _, s := range [...]string{e.from, e.to, m.From.Mail, m.ReplyTo.Mail} {
+		local, _, _ := strings.Cut(s, "@")
+		e.utf8 = e.utf8 || strings.IndexFunc(local, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0
+	}
+	return e, nil
 }

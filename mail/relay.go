@@ -1,21 +1,20 @@
 package mail
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/netip"
-	"net/textproto"
 	"net/url"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
-	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 )
 
@@ -26,7 +25,7 @@ type RelayConfig struct {
 	// smtps://… for TLS from the first byte. Ports default to 587 and 465.
 	URL     string
 	Helo    string        // how this machine calls itself; "": its host name
-	Timeout time.Duration // of each answer of the relay; 0: one minute
+	Timeout time.Duration // of each answer of the relay; 0: one minute. The last answer may take twice as long (RFC 5321 §4.5.3.2.6)
 	Keys    []Key
 	TLS     *tls.Config // nil: the system's roots
 }
@@ -34,84 +33,95 @@ type RelayConfig struct {
 // A Relay is a mail server that takes e-mail from us. It is safe for many
 // goroutines; each connection is for one.
 type Relay struct {
-	client  *gomail.Client
-	timeout time.Duration
-	keys    map[string]*dkim.SignOptions
+	host, address  string
+	helo           string
+	user, password string
+	how            security
+	loopback       bool
+	tls            *tls.Config
+	timeout        time.Duration
+	keys           map[string]*dkim.SignOptions // by domain: lower case, A-labels
 }
+
+// security is when TLS begins.
+type security uint8
+
+const (
+	fromStart security = iota // smtps
+	must                      // STARTTLS, or nothing
+	may                       // STARTTLS when it is offered
+	never
+)
 
 // NewRelay checks the configuration. It does not connect.
 func NewRelay(cfg RelayConfig) (*Relay, error) {
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = time.Minute
+	r := &Relay{helo: cfg.Helo, timeout: cfg.Timeout, keys: make(map[string]*dkim.SignOptions, len(cfg.Keys))}
+	if r.timeout <= 0 {
+		r.timeout = time.Minute
 	}
-	host, options, err := relayOptions(cfg)
-	if err != nil {
+	if r.helo == "" {
+		if name, err := os.Hostname(); err == nil {
+			r.helo = name
+		}
+	}
+	if err := header("helo", r.helo); err != nil || strings.Contains(r.helo, " ") {
+		return nil, fmt.Errorf("mail relay: %q is no host name", r.helo)
+	}
+	if r.helo == "" {
+		r.helo = "localhost"
+	}
+	if err := r.read(cfg.URL); err != nil {
 		return nil, err
 	}
-	client, err := gomail.NewClient(host, options...)
-	if err != nil {
-		return nil, fmt.Errorf("mail relay: %w", err)
+	r.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.TLS != nil {
+		r.tls = cfg.TLS.Clone()
 	}
-	r := &Relay{client: client, timeout: cfg.Timeout, keys: make(map[string]*dkim.SignOptions, len(cfg.Keys))}
+	if r.tls.ServerName == "" {
+		r.tls.ServerName = r.host
+	}
 	for _, k := range cfg.Keys {
 		s, err := k.signer()
 		if err != nil {
 			return nil, err
 		}
-		r.keys[strings.ToLower(k.Domain)] = s
+		r.keys[strings.ToLower(s.Domain)] = s
 	}
 	return r, nil
 }
 
-// relayOptions reads the URL.
-func relayOptions(cfg RelayConfig) (host string, options []gomail.Option, err error) {
-	u, err := url.Parse(cfg.URL)
+// read reads the URL.
+func (r *Relay) read(address string) error {
+	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" || strings.Trim(u.Path, "/") != "" {
-		return "", nil, errors.New("mail relay: write smtp://user:password@host:port or smtps://…")
+		return errors.New("mail relay: write smtp://user:password@host:port or smtps://…")
 	}
-	host = u.Hostname()
-	port := u.Port()
-	options = []gomail.Option{gomail.WithTimeout(cfg.Timeout), gomail.WithoutNoop()}
-	if cfg.Helo != "" {
-		options = append(options, gomail.WithHELO(cfg.Helo))
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.TLS != nil {
-		config = cfg.TLS.Clone()
-	}
-	if config.ServerName == "" {
-		config.ServerName = host
-	}
-	options = append(options, gomail.WithTLSConfig(config))
-	if u.Scheme == "smtps" {
-		options = append(options, gomail.WithSSL())
-		if port == "" {
-			port = "465"
+	r.host = u.Hostname()
+	a, err := netip.ParseAddr(r.host)
+	r.loopback = r.host == "localhost" || err == nil && a.IsLoopback()
+	port := "465"
+	if u.Scheme == "smtp" {
+		port = "587"
+		if r.how, err = securityOf(u.Query(), r.loopback); err != nil {
+			return err
 		}
-	} else {
-		policy, err := tlsPolicy(u.Query(), host)
-		if err != nil {
-			return "", nil, err
-		}
-		options = append(options, gomail.WithTLSPolicy(policy))
-		if port == "" {
-			port = "587"
-		}
+	}
+	if p := u.Port(); p != "" {
+		port = p
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		return "", nil, fmt.Errorf("mail relay: %q is no port", port)
+		return fmt.Errorf("mail relay: %q is no port", port)
 	}
-	options = append(options, gomail.WithPort(int(n)))
+	r.address = net.JoinHostPort(r.host, port)
 	if u.User != nil {
-		password, _ := u.User.Password()
-		options = append(options, gomail.WithUsername(u.User.Username()), gomail.WithPassword(password),
-			gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover))
+		r.user = u.User.Username()
+		r.password, _ = u.User.Password()
 	}
-	return host, options, nil
+	return nil
 }
 
-func tlsPolicy(query url.Values, host string) (gomail.TLSPolicy, error) {
+func securityOf(query url.Values, loopback bool) (security, error) {
 	for k := range query {
 		if k != "tls" {
 			return 0, fmt.Errorf("mail relay: unknown option %q; there is tls", k)
@@ -119,206 +129,134 @@ func tlsPolicy(query url.Values, host string) (gomail.TLSPolicy, error) {
 	}
 	switch how := query.Get("tls"); how {
 	case "must":
-		return gomail.TLSMandatory, nil
+		return must, nil
 	case "may":
-		return gomail.TLSOpportunistic, nil
+		return may, nil
 	case "never":
-		return gomail.NoTLS, nil
+		return never, nil
 	case "":
 	default:
 		return 0, fmt.Errorf("mail relay: tls=%s; write must, may or never", how)
 	}
-	if a, err := netip.ParseAddr(host); host == "localhost" || err == nil && a.IsLoopback() {
-		return gomail.NoTLS, nil
+	if loopback {
+		return never, nil
 	}
-	return gomail.TLSMandatory, nil
+	return must, nil
 }
 
-// A State is what is known about a message.
-type State uint8
-
-// States of a message after Send.
-const (
-	Accepted  State = iota // the relay has it
-	Refused                // it does not want it, now or later (5xx)
-	Later                  // it does not have it; another try may succeed
-	Ambiguous              // it may have it: the line broke before its answer
-)
-
-func (s State) String() string { return [...]string{"accepted", "refused", "later", "ambiguous"}[s] }
-
-// An Outcome is what became of a message.
-type Outcome struct {
-	State  State
-	Code   int    // of the relay's answer (RFC 5321 §4.2), 0 when there was none
-	Status string // enhanced (RFC 3463), or ""
-	Reason string // for people: the relay's words, or what went wrong
-}
-
-// A Conn is a connection to the relay, for one goroutine.
-type Conn struct {
-	relay *Relay
-	smtp  *smtp.Client
-	stop  func() bool // of the context's watch
-	dead  bool
+// key signs for a sender, or is nil.
+func (r *Relay) key(from Address) *dkim.SignOptions {
+	domain, err := asciiDomain(from.Domain())
+	if err != nil {
+		return nil
+	}
+	return r.keys[strings.ToLower(domain)]
 }
 
 // Dial connects, starts TLS and signs in. The connection ends with ctx.
 func (r *Relay) Dial(ctx context.Context) (*Conn, error) {
-	client, err := r.client.DialToSMTPClientWithContext(ctx)
+	dialing, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	raw, err := new(net.Dialer).DialContext(dialing, "tcp", r.address)
 	if err != nil {
 		return nil, fmt.Errorf("mail relay: %w", err)
 	}
-	c := &Conn{relay: r, smtp: client}
-	c.stop = context.AfterFunc(ctx, func() { _ = client.Text.Close() }) // an error would change nothing
+	c := &Conn{relay: r, line: &line{Conn: raw}}
+	c.stop = context.AfterFunc(ctx, func() { _ = raw.Close() }) // an error would change nothing
+	if err := c.greet(); err != nil {
+		c.drop()
+		return nil, fmt.Errorf("mail relay: %w", err)
+	}
 	return c, nil
 }
 
-// Alive says whether another message may be sent.
-func (c *Conn) Alive() bool { return !c.dead }
-
-// Close says good-bye.
-func (c *Conn) Close() error {
-	c.stop()
-	if c.dead {
-		return nil
+// greet is the conversation before the first message.
+func (c *Conn) greet() error {
+	r := c.relay
+	if err := c.line.expect(r.timeout); err != nil {
+		return err
 	}
-	c.dead = true
-	if err := c.smtp.UpdateDeadline(c.relay.timeout); err != nil {
-		return c.smtp.Close()
+	var conn net.Conn = c.line
+	encrypted := r.how == fromStart
+	if encrypted {
+		conn = tls.Client(c.line, r.tls)
 	}
-	if err := c.smtp.Quit(); err != nil {
-		return errors.Join(err, c.smtp.Close())
+	var err error
+	if c.smtp, err = smtp.NewClient(conn, r.host); err != nil {
+		return err
 	}
+	if err := errors.Join(c.line.expect(r.timeout), c.smtp.Hello(r.helo)); err != nil {
+		return err
+	}
+	if offered, _ := c.smtp.Extension("STARTTLS"); offered && (r.how == must || r.how == may) {
+		if err := errors.Join(c.line.expect(r.timeout), c.smtp.StartTLS(r.tls)); err != nil {
+			return err
+		}
+		encrypted = true
+	} else if r.how == must {
+		return errors.New("it offers no STARTTLS; write smtps://, or ?tls=may when the way to it is safe")
+	}
+	if r.user != "" {
+		_, offered := c.smtp.Extension("AUTH")
+		auth, err := r.auth(offered, encrypted)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(c.line.expect(r.timeout), c.smtp.Auth(auth)); err != nil {
+			return fmt.Errorf("sign in as %s: %w", r.user, err)
+		}
+	}
+	c.pipelining, _ = c.smtp.Extension("PIPELINING")
+	c.utf8, _ = c.smtp.Extension("SMTPUTF8")
+	c.size, _ = c.smtp.Extension("SIZE")
 	return nil
 }
 
-// Send hands a message to the relay. Once the relay has taken sender and
-// recipient, and before it hears DATA, handing is called: it writes down that
-// the message is about to go, and when it fails nothing is sent. After a crash
-// a message that was not handed was not sent.
-func (c *Conn) Send(m *Message, handing func() error) Outcome {
-	if c.dead {
-		return Outcome{State: Later, Reason: "the connection to the mail relay is closed"}
-	}
-	raw, err := m.bytes(c.relay.keys[strings.ToLower(m.From.Domain())])
-	if err != nil {
-		return Outcome{State: Refused, Reason: err.Error()}
-	}
-	sender := m.Sender
-	if sender == "" {
-		sender = m.From.Mail
-	}
-	if err := c.envelope(sender, m.To.Mail); err != nil {
-		return c.refused(err)
-	}
-	if err := handing(); err != nil {
-		c.reset()
-		return Outcome{State: Later, Reason: err.Error()}
-	}
-	w, err := c.smtp.Data()
-	if err != nil {
-		return c.refused(err)
-	}
-	return c.data(w, raw)
-}
-
-func (c *Conn) envelope(sender, recipient string) error {
-	if err := c.smtp.UpdateDeadline(c.relay.timeout); err != nil {
-		return err
-	}
-	if err := c.smtp.Mail("<" + sender + ">"); err != nil {
-		return err
-	}
-	return c.smtp.Rcpt("<" + recipient + ">")
-}
-
-// data sends the content and waits for the verdict.
-func (c *Conn) data(w io.WriteCloser, raw []byte) Outcome {
-	if err := c.smtp.UpdateDeadline(c.relay.timeout); err != nil {
-		c.drop()
-		return Outcome{State: Later, Reason: err.Error()}
-	}
-	if _, err := io.Copy(w, bytes.NewReader(raw)); err != nil {
-		// Without its last line no relay delivers it (RFC 5321 §4.1.1.4). The
-		// line is cut, for a QUIT would end the content first.
-		c.drop()
-		return Outcome{State: Later, Reason: "the mail relay went away while it was sent: " + err.Error()}
-	}
-	err := w.Close()
-	var answer *textproto.Error
+// auth chooses how to sign in: the password goes over the line only where
+// nobody listens.
+func (r *Relay) auth(offered string, encrypted bool) (smtp.Auth, error) {
+	has := strings.Fields(strings.ToUpper(offered))
+	safe := encrypted || r.loopback
 	switch {
-	case err == nil:
-		o := Outcome{State: Accepted, Code: 250}
-		if d, ok := w.(*smtp.DataCloser); ok {
-			o.Status, o.Reason = enhanced(d.ServerResponse())
-		}
-		return o
-	case errors.As(err, &answer):
-		return c.refused(err)
+	case slices.Contains(has, "SCRAM-SHA-256"):
+		return smtp.ScramSHA256Auth(r.user, r.password), nil
+	case safe && slices.Contains(has, "PLAIN"):
+		return smtp.PlainAuth("", r.user, r.password, r.host, true), nil
+	case safe && slices.Contains(has, "LOGIN"):
+		return smtp.LoginAuth(r.user, r.password, r.host, true), nil
+	case slices.Contains(has, "SCRAM-SHA-1"):
+		return smtp.ScramSHA1Auth(r.user, r.password), nil
+	case slices.Contains(has, "CRAM-MD5"):
+		return smtp.CRAMMD5Auth(r.user, r.password), nil
 	}
-	c.drop()
-	return Outcome{State: Ambiguous, Reason: "the mail relay did not answer after the message: " + err.Error()}
+	if len(has) == 0 {
+		return nil, errors.New("it does not let anybody sign in; leave user and password out")
+	}
+	return nil, fmt.Errorf("it lets nobody sign in in a way that is safe here (%s)", strings.Join(has, " "))
 }
 
-// refused tells what an error of a command means, and makes the connection
-// ready for the next message, or drops it.
-func (c *Conn) refused(err error) Outcome {
-	var answer *textproto.Error
-	if !errors.As(err, &answer) {
-		c.drop()
-		return Outcome{State: Later, Reason: "mail relay: " + err.Error()}
-	}
-	o := Outcome{State: Later, Code: answer.Code}
-	o.Status, o.Reason = enhanced(answer.Msg)
-	o.Reason = strconv.Itoa(answer.Code) + " " + strings.TrimSpace(o.Status+" "+o.Reason)
-	if answer.Code >= 500 {
-		o.State = Refused
-	}
-	if answer.Code == 421 { // RFC 5321 §3.8: the relay closes
-		c.drop()
-	} else {
-		c.reset()
-	}
-	return o
+// maxAnswer is what a relay may send in answer to one command, bytes; a
+// handshake of TLS counts as one.
+const maxAnswer = 256 << 10
+
+// A line is the connection beneath TLS. What comes over it until the next
+// command is bounded.
+type line struct {
+	net.Conn
+	left int // bytes
 }
 
-func (c *Conn) reset() {
-	if err := c.smtp.Reset(); err != nil {
-		c.drop()
-	}
+// expect is called before a command.
+func (l *line) expect(within time.Duration) error {
+	l.left = maxAnswer
+	return l.SetDeadline(time.Now().Add(within))
 }
 
-func (c *Conn) drop() {
-	c.stop()
-	c.dead = true
-	_ = c.smtp.Text.Close() // nothing follows on it
-}
-
-// enhanced parts the status of RFC 3463 from the words of an answer, and makes
-// one line of them.
-func enhanced(answer string) (status, words string) {
-	words = strings.Join(strings.Fields(answer), " ")
-	if len(words) > 500 {
-		words = strings.ToValidUTF8(words[:500], "")
+func (l *line) Read(b []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errors.New("it does not stop talking")
 	}
-	first, rest, _ := strings.Cut(words, " ")
-	if validStatus(first) {
-		return first, rest
-	}
-	return "", words
-}
-
-// validStatus: class "." subject "." detail, class 2, 4 or 5 (RFC 3463 §2).
-func validStatus(s string) bool {
-	parts := strings.Split(s, ".")
-	if len(parts) != 3 || len(parts[0]) != 1 || !strings.Contains("245", parts[0]) {
-		return false
-	}
-	for _, p := range parts[1:] {
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n > 999 {
-			return false
-		}
-	}
-	return true
+	n, err := l.Conn.Read(b[:min(len(b), l.left)])
+	l.left -= n
+	return n, err
 }

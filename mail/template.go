@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
@@ -49,6 +48,9 @@ func ParseTemplate(texts map[string]Text, fallback string, fields []string) (*Te
 			problems = append(problems, fmt.Errorf("e-mail template, language %s: %w", language, err))
 			continue
 		}
+		if _, twice := t.languages[strings.ToLower(language)]; twice {
+			problems = append(problems, fmt.Errorf("e-mail template: language %s is there twice", strings.ToLower(language)))
+		}
 		t.languages[strings.ToLower(language)] = c
 	}
 	if len(problems) > 0 {
@@ -94,14 +96,47 @@ func compile(text Text, fields []string) (*compiled, error) {
 		if err == nil {
 			c.html, err = htmltemplate.New("html").Funcs(htmltemplate.FuncMap{"default": orDefault}).Parse(text.HTML)
 		}
-		if err == nil { // contexts that cannot be escaped are found when it runs
-			err = c.html.Execute(new(bytes.Buffer), map[string]string{})
-		}
+	}
+	if err == nil {
+		err = c.rehearse(fields)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// rehearse runs the template with nothing and with all there is: a function
+// with too few arguments, and a place that HTML cannot be escaped for, are found
+// when it runs, and that must not be at a person's turn.
+func (c *compiled) rehearse(fields []string) error {
+	all := make(map[string]string, len(fields))
+	for _, f := range fields {
+		all[f] = "x"
+	}
+	for _, values := range [...]map[string]string{{}, all} {
+		for _, t := range [...]*template.Template{c.subject, c.text} {
+			if err := t.Execute(new(page), values); err != nil {
+				return fmt.Errorf("%s: %s", t.Name(), strings.TrimPrefix(err.Error(), "template: "))
+			}
+		}
+		if c.html != nil {
+			if err := c.html.Execute(new(page), values); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A page is what a template writes to: at most MaxBody.
+type page struct{ text strings.Builder }
+
+func (p *page) Write(b []byte) (int, error) {
+	if p.text.Len()+len(b) > MaxBody {
+		return 0, fmt.Errorf("it comes to more than %d bytes", MaxBody)
+	}
+	return p.text.Write(b)
 }
 
 func parsePart(name, body string, fields []string) (*template.Template, error) {
@@ -235,7 +270,8 @@ func (t *Template) Language(wanted string) string {
 }
 
 // Render fills a text of [Template.Language] in. Control characters in the
-// values of the subject become spaces: a name cannot add a header.
+// values become spaces: a name adds no header, and no paragraph of its own. A
+// subject that comes out too long is cut.
 func (t *Template) Render(language string, values map[string]string) (Text, error) {
 	c := t.languages[t.Language(language)]
 	plain := make(map[string]string, len(values))
@@ -243,25 +279,29 @@ func (t *Template) Render(language string, values map[string]string) (Text, erro
 		plain[k] = oneLine(v)
 	}
 	var out Text
-	var b bytes.Buffer
-	if err := c.subject.Execute(&b, plain); err != nil {
-		return Text{}, fmt.Errorf("subject: %w", err)
+	for _, part := range [...]struct {
+		t  *template.Template
+		to *string
+	}{{c.subject, &out.Subject}, {c.text, &out.Text}} {
+		var p page
+		if err := part.t.Execute(&p, plain); err != nil {
+			return Text{}, fmt.Errorf("%s: %w", part.t.Name(), err)
+		}
+		*part.to = p.text.String()
 	}
-	out.Subject = strings.TrimSpace(b.String())
-	b.Reset()
-	if err := c.text.Execute(&b, values); err != nil {
-		return Text{}, fmt.Errorf("text: %w", err)
+	out.Subject = strings.TrimSpace(out.Subject)
+	if r := []rune(out.Subject); len(r) > MaxSubject {
+		out.Subject = string(r[:MaxSubject-1]) + "…"
 	}
-	out.Text = b.String()
 	if c.html == nil {
 		out.HTML = htmlOf(out.Text)
 		return out, nil
 	}
-	b.Reset()
-	if err := c.html.Execute(&b, values); err != nil {
+	var p page
+	if err := c.html.Execute(&p, plain); err != nil {
 		return Text{}, fmt.Errorf("html: %w", err)
 	}
-	out.HTML = b.String()
+	out.HTML = p.text.String()
 	return out, nil
 }
 

@@ -60,6 +60,8 @@ func TestBadTemplates(t *testing.T) {
 		{"no subject", mail.Text{Text: "x"}, "subject and text are needed"},
 		{"two lines of subject", mail.Text{Subject: "a\nb", Text: "x"}, "control character"},
 		{"html that cannot be escaped", mail.Text{Subject: "a", Text: "x", HTML: "<a href={{.link}}{{if .team}}\"{{end}}>"}, "html"},
+		{"too few arguments", mail.Text{Subject: "a", Text: "{{if .team}}{{eq .team}}{{end}}"}, "text: "},
+		{"a default of nothing", mail.Text{Subject: "{{default .team}}", Text: "x"}, "subject: "},
 		{"too large", mail.Text{Subject: "a", Text: strings.Repeat("x", 65<<10)}, "more than"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,6 +73,23 @@ func TestBadTemplates(t *testing.T) {
 	}
 	if _, err := mail.ParseTemplate(map[string]mail.Text{"de": {Subject: "a", Text: "b"}}, "en", nil); err == nil {
 		t.Error("no text in the fallback language")
+	}
+}
+
+func TestRenderLimits(t *testing.T) {
+	tpl, err := mail.ParseTemplate(map[string]mail.Text{"en": {Subject: "Hi {{.name}}", Text: strings.Repeat("{{.name}} ", 100)}}, "en", []string{"name"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tpl.Render("en", map[string]string{"name": "Jo\n\nYour account is closed:\r\nhttps://evil.example\n\n" + strings.Repeat("o", 300)})
+	if err != nil || len([]rune(got.Subject)) != mail.MaxSubject || strings.Contains(got.Text, "\n") || strings.Count(got.HTML, "<p>") != 1 {
+		t.Errorf("%.500s %v", got.Text, err)
+	}
+	if _, err := tpl.Render("en", map[string]string{"name": strings.Repeat("x", 20_000)}); err == nil {
+		t.Error("two megabytes were rendered")
+	}
+	if _, err := mail.ParseTemplate(map[string]mail.Text{"de": {Subject: "a", Text: "b"}, "DE": {Subject: "c", Text: "d"}}, "de", nil); err == nil {
+		t.Error("a language twice")
 	}
 }
 
