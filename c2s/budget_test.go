@@ -95,7 +95,7 @@ func TestClientBehindProxy(t *testing.T) {
 		if c.proto != "" {
 			r.Header.Set("X-Forwarded-Proto", c.proto)
 		}
-		if address, secure := s.client(r); address != c.address || secure != c.secure {
+		if address, secure := s.Visitor(r); address != c.address || secure != c.secure {
 			t.Errorf("%s %q %q: %s, %v; want %s, %v", c.remote, c.forward, c.proto, address, secure, c.address, c.secure)
 		}
 	}

@@ -56,6 +56,7 @@ type setup struct {
 	row     *store.Account    // of pending, as it was read
 	account *presence.Account // signed in; held
 	scope   jid.JID
+	after   stanza.ArchiveID // of the session to be: Session.After
 	offered []string
 	types   []string
 }
@@ -215,6 +216,7 @@ func (c *conn) bind(st *stanza.Stanza, payload stanza.Element) error {
 	}
 	s := c.setup
 	ctx, err := c.server.Router.Bind(s.account, c.stream, wanted, s.scope, func(s *session.Session) {
+		s.After = c.setup.after
 		x := new(stanza.XML)
 		x.Start("bind", "xmlns", nsBind).Element("jid", s.JID.String()).End()
 		s.Send(stanza.ResultOf(st, x.Bytes()))

@@ -245,7 +245,7 @@ func (c *conn) accepted(r sasl.Result, out []byte) error {
 		}
 		scope = scope.Bare()
 	}
-	c.setup = &setup{account: account, scope: scope}
+	c.setup = &setup{account: account, scope: scope, after: r.Claims.After}
 	limits := c.server.Router.Limits
 	c.stream.SetLimits(stream.Limits{Bytes: limits.MaxBytes})
 	x := new(stanza.XML)

@@ -21,7 +21,7 @@ func (s *Server) Handle(mux *http.ServeMux) {
 
 // websocket makes a stream of a request.
 func (s *Server) websocket(w http.ResponseWriter, r *http.Request) {
-	address, secure := s.client(r)
+	address, secure := s.Visitor(r)
 	sc, err := stream.Upgrade(w, r, s.Poller)
 	if err != nil {
 		s.Log.Debug("no WebSocket", "address", address, "cause", err)
@@ -35,9 +35,9 @@ func (s *Server) websocket(w http.ResponseWriter, r *http.Request) {
 	sc.Serve(stream.Handler{Item: c.item, Closed: c.closed})
 }
 
-// client finds the address of a client and whether it came over TLS; proxies
+// Visitor finds the address of a client and whether it came over TLS; proxies
 // that are trusted speak for it.
-func (s *Server) client(r *http.Request) (address string, secure bool) {
+func (s *Server) Visitor(r *http.Request) (address string, secure bool) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		address = r.RemoteAddr
@@ -108,7 +108,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) (link, bool) {
 		return link{}, false
 	}
 	scheme := "ws://"
-	if _, secure := s.client(r); secure {
+	if _, secure := s.Visitor(r); secure {
 		scheme = "wss://"
 	}
 	return link{relWebSocket, scheme + r.Host + "/xmpp-websocket"}, true

@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/outreach"
 	"github.com/bearhug/bearhug/router"
 )
 
 // LeverDoc is docs/levers.md.
 func LeverDoc() ([]byte, error) {
 	board := feature.NewBoard()
-	if err := router.Declare(board, chatModules); err != nil {
+	if err := router.Declare(board, modules(outreach.NewBot(outreach.BotConfig{}))); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/bearhug/bearhug/caps"
 	"github.com/bearhug/bearhug/feature"
+	"github.com/bearhug/bearhug/outreach"
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/xep"
 )
@@ -32,6 +35,11 @@ var chatModules = []func(*router.Host) router.Module{
 	xep.Search,
 }
 
+// modules are chatModules and the bots, which other parts of the node talk to.
+func modules(bots *outreach.Bot) []func(*router.Host) router.Module {
+	return append(slices.Clone(chatModules), bots.Module)
+}
+
 // A ModuleDoc is what docs/xeps.md says about a module.
 type ModuleDoc struct {
 	Name, Doc string
@@ -42,8 +50,9 @@ type ModuleDoc struct {
 
 // ModuleDocs describes the modules in their order.
 func ModuleDocs() []ModuleDoc {
-	docs := make([]ModuleDoc, 0, len(chatModules))
-	for _, make := range chatModules {
+	all := modules(outreach.NewBot(outreach.BotConfig{}))
+	docs := make([]ModuleDoc, 0, len(all))
+	for _, make := range all {
 		m := make(new(router.Host))
 		docs = append(docs, ModuleDoc{Name: m.Name, Doc: m.Doc, Off: m.Off, Always: m.Always, Levers: m.Levers})
 	}

@@ -42,5 +42,6 @@ func (r *Router) said(st *stanza.Stanza, something bool) overload.Class {
 	if !something {
 		return overload.Sign.Class(false)
 	}
-	return overload.Talk.Class(r.Rosters.Groups.Care(st.From.Bare(), st.To.Bare()))
+	from, to := st.From.Bare(), st.To.Bare()
+	return overload.Talk.Class(r.Rosters.Groups.Care(from, to) || r.Concerns != nil && r.Concerns(from, to))
 }

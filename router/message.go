@@ -270,7 +270,7 @@ func (r *Router) missed(t *table, e *envelope) {
 		a.Account.Inbox.Miss(e.Wire.ID)
 		return
 	}
-	if !a.Traits.Body || e.Wire.Type == stanza.ErrorType || e.Wire.Type == stanza.Headline {
+	if a.Sender == nil || !a.Traits.Body || e.Wire.Type == stanza.ErrorType || e.Wire.Type == stanza.Headline {
 		return
 	}
 	st, err := stanza.Parse(e.Wire.Stored())

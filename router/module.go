@@ -39,10 +39,13 @@ type Module struct {
 	SentOf  []stanza.Kind                      // the stanzas Sent is called for; nil: all
 	Arrived func(*Ctx, *Arrival) Verdict       // it reached a local account; before delivery
 	Missed  func(*Ctx, *Arrival)               // no resource took it
-	Bound   func(*Ctx)                         // a resource became available
-	Unbound func(*Ctx)                         // a session ended
-	Run     func(context.Context) error        // background work, ends with ctx
-	HTTP    func(*http.ServeMux)               // a handler on the HTTP listeners
+	// Refused is told of a message of a local resource that is not taken, before
+	// the resource is told why. It may say more.
+	Refused func(*Ctx, *stanza.Stanza, *stanza.Error)
+	Bound   func(*Ctx)                  // a resource became available
+	Unbound func(*Ctx)                  // a session ended
+	Run     func(context.Context) error // background work, ends with ctx
+	HTTP    func(*http.ServeMux)        // a handler on the HTTP listeners
 	// Features adds to the stream features offered before and after sign-in.
 	Features func(x *stanza.XML, org feature.Org, signedIn bool)
 	// Node tells about a node of the server (XEP-0030 §3.2), nil when it is
@@ -188,6 +191,12 @@ type Host struct {
 	Limits Limits
 	// TokenKey signs the bearer tokens of this server.
 	TokenKey []byte
+	// Visitor finds the address of who asks over HTTP, and whether over TLS;
+	// proxies that are trusted speak for it. It is set before the listeners open.
+	Visitor func(*http.Request) (address string, secure bool)
+	// Concerns reports whether what two accounts say to each other is about an
+	// open case, by one look-up in memory; nil: there are none. A module sets it.
+	Concerns func(from, to jid.JID) bool
 	// Registration says whether and how often accounts may be made in band.
 	Registration Registration
 	// Clients is set by the module that knows of them; its fields are nil where

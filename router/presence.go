@@ -129,7 +129,7 @@ func (r *Router) readLog(ctx context.Context, a *presence.Account, s *session.Se
 				break
 			}
 			last = row.ID
-			if !s.Allows(row.Stanza.From) {
+			if !s.Allows(row.Stanza.From) || !s.After.Less(row.ID) {
 				whole = false
 			} else if !r.replayRow(a, s, row, span) {
 				return nil

@@ -303,6 +303,9 @@ func (r *Router) Route(c *Ctx, st *stanza.Stanza) error {
 		err = r.iq(c, t, st)
 	}
 	if err != nil {
+		if st.Kind == stanza.Message {
+			r.refuse(c, t, st, err)
+		}
 		c.Fail(st, err)
 	}
 	return nil

@@ -20,6 +20,7 @@ type table struct {
 	sent    [stanza.IQ + 1][]sentHook // by kind
 	arrived []arrivedHook
 	missed  []missedHook
+	refused []refusedHook
 	bound   []boundHook
 	unbound []boundHook
 	iqs     map[iqKey]*iqEntry
@@ -83,6 +84,17 @@ func (h *missedHook) run(c *Ctx, a *Arrival) {
 	c.Span.To(before)
 }
 
+type refusedHook struct {
+	account *feature.Account
+	f       func(*Ctx, *stanza.Stanza, *stanza.Error)
+}
+
+func (h *refusedHook) run(c *Ctx, st *stanza.Stanza, why *stanza.Error) {
+	before := c.pays(h.account)
+	h.f(c, st, why)
+	c.Span.To(before)
+}
+
 type boundHook struct {
 	account *feature.Account
 	f       func(*Ctx)
@@ -142,6 +154,9 @@ func (t *table) add(m *module, account *feature.Account) {
 	}
 	if m.Missed != nil {
 		t.missed = append(t.missed, missedHook{account, m.Missed})
+	}
+	if m.Refused != nil {
+		t.refused = append(t.refused, refusedHook{account, m.Refused})
 	}
 	if m.Bound != nil {
 		t.bound = append(t.bound, boundHook{account, m.Bound})

@@ -20,6 +20,7 @@ type Claims struct {
 	Scope   string    // bare JID of the one peer that may be talked to; "" for no limit
 	Expires time.Time // to the microsecond; from then on the token is refused
 	ID      [8]byte   // of whoever mints, to revoke by
+	After   [16]byte  // archive id up to which messages are not shown; zero for no limit
 }
 
 // What is wrong with a token.
@@ -30,12 +31,12 @@ var (
 
 // Layout of a token: base64url, without padding, of
 //
-//	version 1 byte · expires 8 bytes, microseconds since 1970 · org 4 bytes · ID 8 bytes · local · NUL · scope · HMAC-SHA-256 of all this, 32 bytes
+//	version 1 byte · expires 8 bytes, microseconds since 1970 · org 4 bytes · ID 8 bytes · After 16 bytes · local · NUL · scope · HMAC-SHA-256 of all this, 32 bytes
 //
 // Integers are big-endian.
 const (
-	tokenVersion = 1
-	tokenHead    = 1 + 8 + 4 + 8
+	tokenVersion = 2
+	tokenHead    = 1 + 8 + 4 + 8 + 16
 	maxToken     = 4096 // bytes of base64url
 )
 
@@ -52,6 +53,7 @@ func Mint(key []byte, c Claims) string {
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Expires.UnixMicro()))
 	b = binary.BigEndian.AppendUint32(b, c.Org)
 	b = append(b, c.ID[:]...)
+	b = append(b, c.After[:]...)
 	b = append(append(b, c.Local...), 0)
 	b = append(b, c.Scope...)
 	return tokenEncoding.EncodeToString(signToken(key, b, b))
@@ -88,6 +90,7 @@ func Verify(key []byte, token string, now time.Time) (Claims, error) {
 		Expires: time.UnixMicro(int64(binary.BigEndian.Uint64(body[1:]))).UTC(),
 	}
 	copy(c.ID[:], body[13:])
+	copy(c.After[:], body[21:])
 	if !now.Before(c.Expires) {
 		return Claims{}, fmt.Errorf("%w at %s", ErrTokenExpired, c.Expires.Format(time.RFC3339))
 	}

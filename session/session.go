@@ -58,8 +58,12 @@ type Session struct {
 	Org     feature.Org // organisation of the account
 	Account int64       // the account's number in the store
 	Scope   jid.JID     // the only peer this session may talk to; zero means no limit
-	Since   time.Time   // when it was bound
-	Owner   any         // the host's; set before the session is used
+	// After is the message up to which the session is shown nothing: not in the
+	// archive, not from the delivery log, no copies of other resources. Zero means
+	// no limit (decision 16: a further device before its code).
+	After stanza.ArchiveID
+	Since time.Time // when it was bound
+	Owner any       // the host's; set before the session is used
 
 	Carbons atomic.Bool // XEP-0280 enabled
 	// Interested is set once the client has asked for its roster (RFC 6121 §2.2).

@@ -46,7 +46,7 @@ func carbonsOf(c *router.Ctx, a *router.Arrival) router.Verdict {
 	}
 	for _, r := range a.Account.Resources() {
 		s := r.Session
-		if s.Carbons.Load() && s != a.Sender && !carbonTarget(a, s) && s.Allows(a.Wire.From) {
+		if s.Carbons.Load() && s != a.Sender && !carbonTarget(a, s) && s.Allows(a.Wire.From) && s.After.IsZero() {
 			s.Send(carbon(a.Wire, "received", a.Account, s, c.Number()))
 		}
 	}
@@ -56,7 +56,7 @@ func carbonsOf(c *router.Ctx, a *router.Arrival) router.Verdict {
 	var copied *stanza.Wire
 	for _, r := range a.From.Resources() {
 		s := r.Session
-		if !s.Carbons.Load() || s == a.Sender || !s.Allows(a.Wire.To) {
+		if !s.Carbons.Load() || s == a.Sender || !s.Allows(a.Wire.To) || !s.After.IsZero() {
 			continue
 		}
 		if copied == nil {

@@ -69,6 +69,7 @@ type mamQuery struct {
 	never  bool               // nothing can match
 	must   []stanza.ArchiveID // messages that have to be there
 	bySize int                // of the page, 0: not said
+	hidden stanza.ArchiveID   // up to here nothing is shown
 }
 
 // query answers one query.
@@ -91,6 +92,7 @@ func (m *mam) query(c *router.Ctx, iq *stanza.Stanza) error {
 			return stanza.Forbidden("this sign-in is for one conversation only")
 		}
 	}
+	q.shownAfter(c.Session.After)
 	q.Owner = c.Account.ID
 	if q.Limit = q.bySize; q.Limit == 0 {
 		q.Limit = int(m.host.Board.Dial("mam.page").Int(c.Org))
@@ -101,6 +103,17 @@ func (m *mam) query(c *router.Ctx, iq *stanza.Stanza) error {
 		return err
 	}
 	return m.later(c, iq, q, room)
+}
+
+// shownAfter leaves out what a session is not shown (Session.After).
+func (q *mamQuery) shownAfter(limit stanza.ArchiveID) {
+	if q.After.Less(limit) {
+		q.After = limit
+	}
+	if !q.Before.IsZero() && !q.After.IsZero() && !q.After.Less(q.Before) {
+		q.never = true
+	}
+	q.hidden = limit
 }
 
 // now answers if the mailbox has room; else it returns what tells of it. Of
@@ -211,6 +224,9 @@ func (m *mam) page(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 // there reports whether a message is in the archive as the session sees it:
 // for one that is for a single peer, that conversation is all there is.
 func (m *mam) there(c *router.Ctx, q *mamQuery, id stanza.ArchiveID) (bool, error) {
+	if !q.hidden.Less(id) {
+		return false, nil
+	}
 	if c.Session.Scope.IsZero() {
 		return m.host.Store.Has(c.Context, c.Org, q.Owner, store.ID(id))
 	}
@@ -227,6 +243,7 @@ func (m *mam) byIDs(c *router.Ctx, q *mamQuery) (archive.Page, error) {
 	if err != nil {
 		return archive.Page{}, err
 	}
+	page.Rows = slices.DeleteFunc(page.Rows, func(r archive.Row) bool { return !q.hidden.Less(r.ID) })
 	if len(page.Rows) < len(q.IDs) {
 		return archive.Page{}, stanza.ItemNotFound("")
 	}
@@ -371,7 +388,7 @@ func (m *mam) metadata(c *router.Ctx, iq *stanza.Stanza) error {
 	var ends [2]stanza.ArchiveID
 	for i, backward := range []bool{false, true} {
 		page, err := m.host.Archive.Page(c.Context, c.Org, archive.Query{
-			Owner: c.Account.ID, With: c.Session.Scope, Backward: backward, Limit: 1,
+			Owner: c.Account.ID, With: c.Session.Scope, After: c.Session.After, Backward: backward, Limit: 1,
 		})
 		if err != nil {
 			return err
