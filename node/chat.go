@@ -15,6 +15,7 @@ import (
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/jid"
 	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/outreach"
 	"github.com/bearhug/bearhug/roster"
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/stream"
@@ -28,6 +29,7 @@ type chat struct {
 	poller  *stream.Poller
 	router  *router.Router
 	server  *c2s.Server
+	bots    *outreach.Bot
 	web     []*http.Server
 	doors   []net.Listener
 	running sync.WaitGroup
@@ -44,7 +46,10 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	if c.poller, err = stream.NewPoller(stream.Options{Account: c.router.Streaming(0), Overload: n.Signal}); err != nil {
 		return fmt.Errorf("open poller: %w", err)
 	}
-	if err := c.router.Use(chatModules); err != nil {
+	if c.bots, err = n.newBots(); err != nil {
+		return err
+	}
+	if err := c.router.Use(modules(c.bots)); err != nil {
 		return err
 	}
 	if n.Config.Register.Allow {
@@ -66,6 +71,7 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 		Negotiation: n.Config.C2S.NegotiationTimeout, Failures: n.Config.C2S.Failures,
 		MaxStreams: n.Config.C2S.MaxStreams, Proxies: n.Config.HTTP.Proxies(), ScramSecret: secret, Hosts: n.Certs.Domain,
 	})
+	c.router.Visitor = c.server.Visitor
 	if n.Config.C2S.Plaintext {
 		n.Log.Warn("sign-in without TLS is allowed (c2s.plaintext): passwords and messages can be read on the way")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/ops"
+	"github.com/bearhug/bearhug/outreach"
 	"github.com/bearhug/bearhug/router"
 	"github.com/bearhug/bearhug/store"
 )
@@ -53,7 +54,7 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 	defer func() { err = errors.Join(err, s.Close()) }()
 	control := ops.NewControl(slog.New(slog.DiscardHandler))
 	adm, board := &admin{config: cfg, store: s, log: log}, feature.NewBoard()
-	if err := router.Declare(board, chatModules); err != nil {
+	if err := router.Declare(board, modules(outreach.NewBot(outreach.BotConfig{}))); err != nil {
 		return err
 	}
 	adm.register(control)

@@ -126,6 +126,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	n.Ops.Collect(n.overloadMetrics)
 	n.admin().register(n.Control)
 	(&leverDesk{admin: n.admin(), board: n.Board, node: n}).register(n.Control)
+	(&botDesk{admin: n.admin(), bots: n.chat.bots}).register(n.Control)
 	n.books.start()
 	n.Ops.Collect(n.books.metrics)
 	n.Control.Handle("ledger.top", n.books.top)
