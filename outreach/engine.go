@@ -10,7 +10,8 @@
 //
 // campaign.go what a campaign is; plan.go waves, people, reminders; pace.go how
 // many may go now, and whose; claim.go takes them and looks at them once more;
-// send.go the workers; engine.go the loop. One loop plans and claims; workers
+// send.go the workers; letter.go the words, and what comes back; engine.go the
+// loop. One loop plans and claims; workers
 // render, hand and send. All time is the injected Clock's.
 //
 // # Locks
@@ -224,7 +225,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	stop := e.work(ctx)
+	stop := e.Start(ctx)
 	defer stop()
 	for {
 		wait, err := e.Step(ctx)
@@ -246,7 +247,8 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Step is one look: waves that have come, people to be planned, reminders,
 // leases that ran out, and what may be sent now, which goes to the workers. It
-// tells when to look again. Step is not for several goroutines, nor beside Run.
+// tells when to look again. Step is not for several goroutines, nor beside Run;
+// a simulation calls Start once, then Step and Drain in turns.
 func (e *Engine) Step(ctx context.Context) (time.Duration, error) {
 	var sp feature.Span
 	sp.Whole(e.account)

@@ -213,13 +213,23 @@ func (s *Store) MoveCampaign(ctx context.Context, org feature.Org, id int64, to 
 		if err != nil || to == CampaignRunning || to == CampaignScheduled {
 			return err
 		}
-		_, err = tx.Exec("invitation-recall", org, id)
+		var ids []any
+		if err := tx.Query("invitation-of-state", func(r *db.Row) error {
+			ids = append(ids, r.Int(0))
+			return nil
+		}, org, id, uint8(Claimed), mostClaimed); err != nil {
+			return err
+		}
+		_, err = tx.ExecList("invitation-recall", []any{org}, ids)
 		return err
 	}); err != nil {
 		return fmt.Errorf("campaign %d to %s: %w", id, to, err)
 	}
 	return nil
 }
+
+// mostClaimed is more than all processes together have of a campaign.
+const mostClaimed = 100_000
 
 // OpenWave notes that a wave of a campaign has come: it is to be planned, or
 // was skipped. A wave that is there stays as it is.

@@ -60,8 +60,8 @@ type Invitation struct {
 	Due            time.Time // accepted: of its reminder, or Never
 	Lease          int64     // whose claim it is; 0: nobody's
 	LeaseUntil     time.Time
-	Variant        int // of the A/B trial, from 0
-	Attempts       int
+	Variant        int       // of the A/B trial, from 0
+	Attempts       int       // that ended, or were cut off after it was handed
 	Began          time.Time // when step 0 was handed; zero: not yet
 	Handed         time.Time // last; zero: never
 	Done           time.Time // when the state became final
@@ -317,22 +317,22 @@ func (s *Store) ExpireInvitations(ctx context.Context, org feature.Org, campaign
 		if len(again)+len(unsure) == 0 {
 			continue
 		}
-		if err = s.db.Write(ctx, org, func(tx *db.Tx) error {
-			why, n := "", int64(0)
+		var p, a int64
+		if err = s.db.Write(ctx, org, func(tx *db.Tx) (err error) {
+			why := ""
 			if from == Handed {
 				why = "sent again: the sender was cut off"
 			}
-			if n, err = tx.ExecList("invitation-lapse", []any{uint8(Planned), why, 0, uint8(Planned), org, uint8(from), now}, again); err != nil {
+			if p, err = tx.ExecList("invitation-lapse", []any{uint8(Planned), why, 0, from == Handed, uint8(Planned), org, uint8(from), now}, again); err != nil {
 				return err
 			}
-			planned += int(n)
-			n, err = tx.ExecList("invitation-lapse", []any{uint8(Ambiguous), "the sender was cut off before the mail relay answered",
-				now, uint8(Ambiguous), org, uint8(from), now}, unsure)
-			ambiguous += int(n)
+			a, err = tx.ExecList("invitation-lapse", []any{uint8(Ambiguous), "the sender was cut off before the mail relay answered",
+				now, true, uint8(Ambiguous), org, uint8(from), now}, unsure)
 			return err
 		}); err != nil {
 			break
 		}
+		planned, ambiguous = planned+int(p), ambiguous+int(a)
 	}
 	if err != nil {
 		return planned, ambiguous, fmt.Errorf("expire claims of campaign %d: %w", campaign, err)

@@ -1,7 +1,8 @@
 -- Invitations: the ledger of outreach. A row per campaign, wave, person, step
 -- and channel says what is known of it. States: 1 planned, 2 claimed, 3 handed,
 -- 4 accepted, 5 failed, 6 bounced, 7 suppressed, 8 ambiguous, 9 held. due of an
--- accepted one is when its reminder is to be planned.
+-- accepted one is when its reminder is to be planned. Without an ORDER BY in the
+-- order of the index SQLite would read all of the organisation.
 
 -- name: invitation-insert   feature: outreach   on: primary
 INSERT INTO invitation (org, id, campaign, wave, person, step, channel, state, due, lease, lease_until, variant, attempts, began, handed, done, answered, milestone, why)
@@ -38,14 +39,14 @@ UPDATE invitation SET state = 4, handed = ?, began = CASE began WHEN 0 THEN ? EL
 WHERE org = ? AND id = ? AND lease = ? AND state = 2;
 
 -- name: invitation-expired   feature: outreach   on: primary
-SELECT id, channel FROM invitation WHERE org = ? AND campaign = ? AND state = ? AND lease_until < ? LIMIT ?;
+SELECT id, channel FROM invitation WHERE org = ? AND campaign = ? AND state = ? AND lease_until < ? ORDER BY due, id LIMIT ?;
 
 -- name: invitation-lapse   feature: outreach   on: primary
-UPDATE invitation SET state = ?, why = ?, done = ?, lease = CASE ? WHEN 8 THEN lease ELSE 0 END
+UPDATE invitation SET state = ?, why = ?, done = ?, attempts = attempts + ?, lease = CASE ? WHEN 8 THEN lease ELSE 0 END
 WHERE org = ? AND state = ? AND lease_until < ? AND id IN (?...);
 
 -- name: invitation-recall   feature: outreach   on: primary
-UPDATE invitation SET state = 1, lease = 0 WHERE org = ? AND campaign = ? AND state = 2;
+UPDATE invitation SET state = 1, lease = 0 WHERE org = ? AND state = 2 AND id IN (?...);
 
 -- name: invitation-of-state   feature: outreach   on: primary
 SELECT id FROM invitation WHERE org = ? AND campaign = ? AND state = ? LIMIT ?;
@@ -54,7 +55,7 @@ SELECT id FROM invitation WHERE org = ? AND campaign = ? AND state = ? LIMIT ?;
 UPDATE invitation SET state = ?, due = ?, done = ?, why = ?, lease = 0, attempts = 0 WHERE org = ? AND state = ? AND id IN (?...);
 
 -- name: invitation-of-person   feature: outreach   on: primary
-SELECT id, campaign, wave FROM invitation WHERE org = ? AND person = ? AND (state IN (1, 2, 9) OR state = 4 AND due < ?);
+SELECT id, campaign, wave, state, due FROM invitation WHERE org = ? AND person = ? ORDER BY handed;
 
 -- MariaDB sees what the columns before have become: the state comes last.
 -- name: invitation-end   feature: outreach   on: primary
@@ -63,14 +64,14 @@ UPDATE invitation SET due = ?, done = CASE state WHEN 4 THEN done ELSE ? END, wh
 WHERE org = ? AND state IN (1, 2, 4, 9) AND id IN (?...);
 
 -- name: invitation-answered   feature: outreach   on: primary
-UPDATE invitation SET answered = ? WHERE org = ? AND campaign = ? AND wave = ? AND person = ? AND answered = 0;
+UPDATE invitation SET answered = ? WHERE org = ? AND answered = 0 AND id IN (?...);
 
 -- name: invitation-bounce   feature: outreach   on: primary
 UPDATE invitation SET state = 6, why = ?, done = ?, due = ?, lease = 0 WHERE org = ? AND id = ? AND state IN (3, 4, 8);
 
 -- name: invitation-contacts   feature: outreach   on: primary
 SELECT id, campaign, wave, step, person, state, handed FROM invitation
-WHERE org = ? AND (handed > ? OR state = 2) AND person IN (?...);
+WHERE org = ? AND (handed > ? OR state = 2) AND person IN (?...) ORDER BY person, handed;
 
 -- name: invitation-remind   feature: outreach   on: primary
 SELECT id, campaign, wave, person, step, channel, state, due, lease, lease_until, variant, attempts, began, handed, done, answered, milestone, why
@@ -90,7 +91,7 @@ FROM invitation WHERE org = ? AND id IN (?...);
 SELECT id, campaign, wave, person, step, channel, state, due, lease, lease_until, variant, attempts, began, handed, done, answered, milestone, why
 FROM invitation WHERE org = ? AND campaign = ? AND state = ? AND due >= ? AND (due > ? OR id > ?) ORDER BY due, id LIMIT ?;
 
--- name: invitation-states   feature: outreach   on: replica
+-- name: invitation-states   feature: outreach   on: primary
 SELECT state, COUNT(*) FROM invitation WHERE org = ? AND campaign = ? GROUP BY state;
 
 -- name: invitation-reasons   feature: outreach   on: replica

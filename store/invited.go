@@ -133,7 +133,16 @@ func (s *Store) VariantCounts(ctx context.Context, org feature.Org, campaign int
 // reminder follows, and what is planned of the wave is not sent.
 func (s *Store) AnswerInvitations(ctx context.Context, org feature.Org, campaign, wave int64, person PersonID, at time.Time) error {
 	if err := s.db.Write(ctx, org, func(tx *db.Tx) error {
-		if _, err := tx.Exec("invitation-answered", at, org, campaign, wave, int64(person)); err != nil {
+		var ids []any
+		if err := tx.Query("invitation-of-person", func(r *db.Row) error {
+			if r.Int(1) == campaign && r.Int(2) == wave {
+				ids = append(ids, r.Int(0))
+			}
+			return nil
+		}, org, int64(person)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecList("invitation-answered", []any{at, org}, ids); err != nil {
 			return err
 		}
 		return endInvitations(tx, org, person, at, "answered already", func(c, w int64) bool { return c == campaign && w == wave })
@@ -157,11 +166,13 @@ func (s *Store) EndInvitations(ctx context.Context, org feature.Org, person Pers
 func endInvitations(tx *db.Tx, org feature.Org, person PersonID, at time.Time, why string, which func(campaign, wave int64) bool) error {
 	var ids []any
 	if err := tx.Query("invitation-of-person", func(r *db.Row) error {
-		if which(r.Int(1), r.Int(2)) {
+		state := InvitationState(r.Int(3))
+		open := state == Planned || state == Claimed || state == Held || state == Accepted && r.Time(4).Before(Never)
+		if open && which(r.Int(1), r.Int(2)) {
 			ids = append(ids, r.Int(0))
 		}
 		return nil
-	}, org, int64(person), Never); err != nil {
+	}, org, int64(person)); err != nil {
 		return err
 	}
 	_, err := tx.ExecList("invitation-end", []any{Never, at, clipWhy(why), org}, ids)
