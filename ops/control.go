@@ -173,7 +173,7 @@ func (c *Control) accept(ctx context.Context) {
 		conn, err := c.ln.Accept()
 		switch {
 		case err == nil:
-			c.wg.Go(func() { c.serve(ctx, conn) }) // ends with its connection or Close
+			c.wg.Go(func() { c.serve(ctx, conn, "") }) // ends with its connection or Close
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default: // no descriptors: just when an operator wants to be heard
@@ -189,13 +189,17 @@ func (c *Control) accept(ctx context.Context) {
 // acceptAgain is how long the socket waits when a command cannot be accepted.
 const acceptAgain = 100 * time.Millisecond
 
-func (c *Control) serve(ctx context.Context, conn net.Conn) {
+// serve answers one call; user is who calls, "" is who is at the other end.
+func (c *Control) serve(ctx context.Context, conn net.Conn, user string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	call := &Call{ctx: ctx, user: callerOf(conn), out: json.NewEncoder(conn)}
+	if user == "" {
+		user = callerOf(conn)
+	}
+	call := &Call{ctx: ctx, user: user, out: json.NewEncoder(conn)}
 	var req request
 	in := json.NewDecoder(readAhead(ctx, conn, cancel))
 	if err := in.Decode(&req); err != nil {

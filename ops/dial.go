@@ -40,10 +40,14 @@ func Dial(ctx context.Context, path string) (*Caller, error) {
 
 // Caller reaches the operations without a socket, from the same process: what
 // a command does when no server runs.
-func (c *Control) Caller() *Caller {
+func (c *Control) Caller() *Caller { return c.CallerAs("") }
+
+// CallerAs is a Caller in the name of somebody who was let in elsewhere: Call.User
+// is that name. "" is who this process runs as.
+func (c *Control) CallerAs(user string) *Caller {
 	return &Caller{func(ctx context.Context) (net.Conn, error) {
 		near, far := net.Pipe()
-		go c.serve(ctx, far) // ends with the call
+		go c.serve(ctx, far, user) // ends with the call
 		return near, nil
 	}}
 }

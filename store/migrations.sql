@@ -661,3 +661,160 @@ CREATE TABLE IF NOT EXISTS rehearsal (
   node VARBINARY(255) NOT NULL,
   people INTEGER NOT NULL
 );
+
+-- name: audit-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS audit (
+  org INTEGER NOT NULL,
+  writer VARBINARY(64) NOT NULL,
+  seq BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  actor VARBINARY(16) NOT NULL,
+  role VARBINARY(32) NOT NULL,
+  action VARBINARY(64) NOT NULL,
+  subject VARBINARY(16) NOT NULL,
+  detail MEDIUMBLOB NOT NULL,
+  hash VARBINARY(32) NOT NULL,
+  PRIMARY KEY (org, writer, seq)
+);
+
+-- name: audit-by-time   feature: console   on: primary
+CREATE INDEX audit_at ON audit (org, at, writer, seq);
+
+-- name: audit-of-actor   feature: console   on: primary
+CREATE INDEX audit_actor ON audit (org, actor, at);
+
+-- name: audit-of-subject   feature: console   on: primary
+CREATE INDEX audit_subject ON audit (org, subject, at);
+
+-- name: audit-name-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS audit_name (
+  org INTEGER NOT NULL,
+  id VARBINARY(16) NOT NULL,
+  name VARBINARY(320) NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: audit-name-once   feature: console   on: primary
+CREATE UNIQUE INDEX audit_name_once ON audit_name (org, name);
+
+-- name: role-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS role (
+  org INTEGER NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  role VARBINARY(32) NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (org, account)
+);
+
+-- name: token-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS token (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  hash VARBINARY(32) NOT NULL,
+  prefix VARBINARY(16) NOT NULL,
+  name VARBINARY(190) NOT NULL,
+  role VARBINARY(32) NOT NULL,
+  scopes BLOB NOT NULL,
+  maker VARBINARY(320) NOT NULL,
+  made BIGINT NOT NULL,
+  expires BIGINT NOT NULL,
+  used BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: token-hash   feature: console   on: primary
+CREATE UNIQUE INDEX token_hash ON token (hash);
+
+-- name: websession-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS websession (
+  hash VARBINARY(32) NOT NULL PRIMARY KEY,
+  org INTEGER NOT NULL,
+  account VARBINARY(1023) NOT NULL,
+  proof VARBINARY(32) NOT NULL,
+  made BIGINT NOT NULL,
+  used BIGINT NOT NULL,
+  expires BIGINT NOT NULL
+);
+
+-- name: websession-end   feature: console   on: primary
+CREATE INDEX websession_expires ON websession (expires);
+
+-- name: idem-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS idem (
+  org INTEGER NOT NULL,
+  who VARBINARY(64) NOT NULL,
+  name VARBINARY(190) NOT NULL,
+  hash VARBINARY(32) NOT NULL,
+  status INTEGER NOT NULL,
+  kind VARBINARY(190) NOT NULL,
+  body MEDIUMBLOB NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (org, who, name)
+);
+
+-- name: idem-end   feature: console   on: primary
+CREATE INDEX idem_at ON idem (at);
+
+-- name: webhook-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS webhook (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  url BLOB NOT NULL,
+  secret VARBINARY(64) NOT NULL,
+  events BLOB NOT NULL,
+  content INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  failing BIGINT NOT NULL,
+  why BLOB NOT NULL,
+  maker VARBINARY(320) NOT NULL,
+  made BIGINT NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: delivery-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS delivery (
+  org INTEGER NOT NULL,
+  id BIGINT NOT NULL,
+  webhook BIGINT NOT NULL,
+  event VARBINARY(64) NOT NULL,
+  at BIGINT NOT NULL,
+  due BIGINT NOT NULL,
+  tries INTEGER NOT NULL,
+  lease BIGINT NOT NULL,
+  why BLOB NOT NULL,
+  body MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, id)
+);
+
+-- name: delivery-by-due   feature: console   on: primary
+CREATE INDEX delivery_due ON delivery (due);
+
+-- name: delivery-by-lease   feature: console   on: primary
+CREATE INDEX delivery_lease ON delivery (lease);
+
+-- name: flow-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS flow (
+  org INTEGER NOT NULL,
+  flow BIGINT NOT NULL,
+  ver BIGINT NOT NULL,
+  name VARBINARY(64) NOT NULL,
+  hash VARBINARY(64) NOT NULL,
+  maker VARBINARY(320) NOT NULL,
+  at BIGINT NOT NULL,
+  body MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (org, flow, ver)
+);
+
+-- name: flow-name   feature: console   on: primary
+CREATE INDEX flow_name ON flow (org, name);
+
+-- name: register-table   feature: console   on: primary   table: rowless
+CREATE TABLE IF NOT EXISTS register (
+  org INTEGER NOT NULL,
+  campaign BIGINT NOT NULL,
+  wave BIGINT NOT NULL,
+  question VARBINARY(64) NOT NULL,
+  ver BIGINT NOT NULL,
+  body LONGBLOB NOT NULL,
+  PRIMARY KEY (org, campaign, wave, question)
+);
