@@ -58,8 +58,8 @@ fuzz: ## every fuzz target for FUZZ (5m) each
 	    echo "== $$p $$f"; $(GO) test ./$$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) -fuzzminimizetime 5s || exit 1; \
 	  done; done
 
-torture: tools ## the crash test at length: 1,000 kills on each database (docs/torture.md)
-	CI=1 BEARHUG_TEST_MARIADB=must BEARHUG_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v ./tests/crash
+torture: tools ## the crash tests at length: 1,000 kills on each database, and of who sends invitations (docs/torture.md)
+	CI=1 BEARHUG_TEST_MARIADB=must BEARHUG_TEST_KILLS=1000 $(GO) test -count=1 -timeout 12h -v ./tests/crash ./tests/invitations
 
 tools: ## what the tests need of Debian and npm
 	@tests/tools
