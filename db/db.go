@@ -15,7 +15,8 @@
 // above 20 ms. Reads have a bounded pool of connections.
 //
 // On MariaDB writes and reads share a bounded pool, and the archive lane has a
-// connection of its own. Transactions that the engine rolled back (1213, 1205,
+// connection of its own. Where there are replicas, statements "on: replica" are
+// read there while they are not too far behind (replica.go). Transactions that the engine rolled back (1213, 1205,
 // SQLITE_BUSY) are run again as a whole. A commit without an answer is
 // [ErrInDoubt]: run the same idempotent work again.
 //
@@ -24,7 +25,7 @@
 //
 // # Locks
 //
-// pool.mu, writer.mu, outage.mu and DB.brokenMu are leaves. DB.archiveMu is held for a
+// pool.mu, writer.mu, outage.mu, replicas.mu and DB.brokenMu are leaves. DB.archiveMu is held for a
 // whole archive transaction on MariaDB.
 package db
 
@@ -36,6 +37,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
@@ -50,6 +52,7 @@ type Config struct {
 	Migrations string         // .sql text whose statements are the migrations, in order
 	Board      *feature.Board // who pays; nil makes one
 	Log        *slog.Logger   // nil discards
+	Replicas   []string       // read replicas of a MariaDB: URLs as URL
 	ReadConns  int            // readers (SQLite) or connections (MariaDB); 0: 4 or 16
 	// Waited is told how long each has waited for its turn, also who did not
 	// wait at all; by many goroutines. nil: nobody is.
@@ -83,7 +86,9 @@ type DB struct {
 
 	checkpoints *checkpointer // SQLite only
 
-	outage outage
+	outage   outage
+	replicas *replicas // nil: there are none
+	began    time.Time
 
 	archiveMu   sync.Mutex // MariaDB: one archive transaction at a time
 	archiveConn *conn
@@ -96,7 +101,7 @@ type DB struct {
 // Open connects and migrates. A database that a newer version has migrated is
 // refused, as is an SQLite file that another process has open (ErrLocked).
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	d := &DB{board: cfg.Board, log: cfg.Log, waited: cfg.Waited, broken: make(chan struct{})}
+	d := &DB{board: cfg.Board, log: cfg.Log, waited: cfg.Waited, broken: make(chan struct{}), began: time.Now()}
 	if d.waited == nil {
 		d.waited = func(Line, time.Duration) {}
 	}
@@ -121,6 +126,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err == nil {
 		err = d.migrate(ctx)
 	}
+	if err == nil {
+		err = d.openReplicas(ctx, cfg.Replicas)
+	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -130,6 +138,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // load reads the statements.
 func (d *DB) load(cfg Config) error {
 	d.statements = map[string]*Statement{}
+	wrote := map[string]*atomic.Int64{} // by feature
 	for _, text := range cfg.Statements {
 		blocks, err := split(text)
 		if err != nil {
@@ -143,6 +152,10 @@ func (d *DB) load(cfg Config) error {
 			if d.statements[s.Name] != nil {
 				return fmt.Errorf("read statements: %s twice", s.Name)
 			}
+			if wrote[s.Feature] == nil {
+				wrote[s.Feature] = new(atomic.Int64)
+			}
+			s.wrote = wrote[s.Feature]
 			d.statements[s.Name] = s
 		}
 	}
@@ -324,6 +337,9 @@ func (d *DB) breakDown(err error) {
 
 // Close ends the writer after what was handed in, and all connections.
 func (d *DB) Close() error {
+	if d.replicas != nil {
+		d.replicas.close()
+	}
 	if d.checkpoints != nil {
 		d.checkpoints.close()
 	}
@@ -383,16 +399,35 @@ func (d *DB) Prepare(ctx context.Context) error {
 
 // Query runs one named statement on a reader and calls each for every row; an
 // error from each ends it and is returned. org pays.
+//
+// A statement "on: replica" may be answered by a replica that is behind by
+// db.lag at most, as long as it has all that this process has written by
+// statements of the same feature: what others wrote may be missing. It keeps all
+// rows until they are whole, so such statements have a LIMIT.
 func (d *DB) Query(ctx context.Context, org feature.Org, name string, each func(*Row) error, args ...any) error {
 	s, err := d.statement(name)
 	if err != nil {
 		return err
+	}
+	if rows, ok := d.fromReplica(ctx, org, s, func(tx *Tx, keep func(*Row) error) error {
+		return tx.query(s, s.text, args, keep)
+	}); ok {
+		return deliver(rows, each)
 	}
 	return d.read(ctx, org, func(tx *Tx) error { return tx.query(s, s.text, args, each) })
 }
 
 // QueryList is Query for a statement with a list "(?...)".
 func (d *DB) QueryList(ctx context.Context, org feature.Org, name string, fixed, list []any, each func(*Row) error) error {
+	s, err := d.statement(name)
+	if err != nil {
+		return err
+	}
+	if rows, ok := d.fromReplica(ctx, org, s, func(tx *Tx, keep func(*Row) error) error {
+		return tx.QueryList(name, fixed, list, keep)
+	}); ok {
+		return deliver(rows, each)
+	}
 	return d.read(ctx, org, func(tx *Tx) error { return tx.QueryList(name, fixed, list, each) })
 }
 

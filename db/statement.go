@@ -34,6 +34,7 @@ type Statement struct {
 	many  [len(chunks)]string
 	fixed int // placeholders outside the spread part
 
+	wrote   *atomic.Int64 // when this process wrote by a statement of this feature, see DB.clock
 	feature atomic.Uint32 // feature.ID + 1 once looked up; 0 before
 }
 

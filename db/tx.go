@@ -3,6 +3,8 @@ package db
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearhug/bearhug/feature"
@@ -29,6 +31,9 @@ type Tx struct {
 	wait time.Duration // for the connection; the next statement's feature pays
 	span *feature.Span // of the writer's goroutine; nil: the caller's time is charged where it began
 	last *Statement    // run last
+
+	replica bool            // it reads on a replica
+	wrote   []*atomic.Int64 // of the features whose statements have written, where there are replicas
 }
 
 // For names who pays for the statements that follow.
@@ -149,6 +154,9 @@ func (tx *Tx) exec(s *Statement, text string, args []any, rows int) (int64, erro
 	start := time.Now()
 	n, err := tx.c.exec(tx.ctx, text, args)
 	tx.charge(s, int64(rows), time.Since(start))
+	if tx.db.replicas != nil && !slices.Contains(tx.wrote, s.wrote) {
+		tx.wrote = append(tx.wrote, s.wrote)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", s.Name, err)
 	}
@@ -175,6 +183,9 @@ func (tx *Tx) charge(s *Statement, rows int64, took time.Duration) {
 	tx.share(s, func(i int, a *feature.Account, part func(int64) int64) {
 		if i == 0 {
 			a.Statements.Add(1) // one statement stays one in the sum
+			if tx.replica {
+				a.Replica.Add(1)
+			}
 		}
 		a.Rows.Add(part(rows))
 		a.SQLTime.Add(part(int64(took)))
@@ -183,8 +194,12 @@ func (tx *Tx) charge(s *Statement, rows int64, took time.Duration) {
 	})
 }
 
-// finish charges what came after the last statement: the commit.
+// finish charges what came after the last statement: the commit. What was
+// written, or may have been, is on no replica that has not seen a later beat.
 func (tx *Tx) finish() {
+	for _, at := range tx.wrote {
+		raise(at, tx.db.clock())
+	}
 	if cpu := tx.span.Take(); cpu != 0 && tx.last != nil {
 		tx.share(tx.last, func(_ int, a *feature.Account, part func(int64) int64) { a.CPU.Add(part(cpu)) })
 	}

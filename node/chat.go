@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -251,6 +252,16 @@ func (n *Node) databaseMetrics(m *ops.Metrics) {
 	s := n.Store.DB().Stats()
 	m.Counter("bearhug_db_pool_waits_total", "how often somebody waited for a connection", float64(s.PoolWaits))
 	m.Counter("bearhug_db_pool_wait_seconds_total", "time spent waiting for connections", time.Duration(s.PoolWaited).Seconds())
+	for i, r := range n.Store.DB().Replicas() {
+		used, number := 0.0, strconv.Itoa(i+1)
+		if r.Used {
+			used = 1
+		}
+		m.Gauge("bearhug_db_replica_used", "1 while outreach and reports read there; by place in db.replicas", used, "replica", number)
+		m.Gauge("bearhug_db_replica_lag_seconds", "how far the replica may be behind; 0 while that is not known", r.Lag.Seconds(), "replica", number)
+		m.Counter("bearhug_db_replica_reads_total", "statements that the replica answered", float64(r.Reads), "replica", number)
+		m.Counter("bearhug_db_replica_failed_total", "statements that it did not answer, and the primary did", float64(r.Failed), "replica", number)
+	}
 	if !n.Store.DB().SQLite() {
 		return
 	}

@@ -157,7 +157,6 @@ func TestConfigErrors(t *testing.T) {
 		{"host with a scheme", "[org.\"a.example\"]\nhosts = [\"https://a.example\"]\n", nil, nil, `bearhug.toml:2: org."a.example".hosts: "https://a.example" found, want a host name without scheme and port, such as "chat.example.org"`},
 		{"not TOML", "data = \n", nil, nil, `bearhug.toml:1: not TOML: expected value but found '\n' instead`},
 		{"twice", "data = \"a\"\ndata = \"b\"\n", nil, nil, `bearhug.toml:2: not TOML: Key 'data' has already been defined.`},
-		{"later: replicas", "[db]\nreplicas = [\"mysql://a:b@c/d\"]\n", nil, nil, `bearhug.toml:2: db.replicas is set, but this version reads from the primary only; remove it`},
 		{"later: mail", "[mail]\nsmtp = \"localhost:25\"\n", nil, nil, `bearhug.toml:2: mail.smtp is set, but this version sends no e-mail; remove it`},
 		{"later: nats", "", []string{"BEARHUG_CLUSTER_NATS=nats://x"}, nil, `BEARHUG_CLUSTER_NATS: cluster.nats is set, but this version runs in one process; remove it`},
 		{"later: acme", "", nil, map[string]string{"tls.acme": "true"}, `--tls.acme: tls.acme is set, but this version does not ask an ACME server for certificates: put them into tls.certs; remove it`},

@@ -74,7 +74,11 @@ func openStore(ctx context.Context, cfg *Config, board *feature.Board, log *slog
 			log.Warn("a restore that was cut short is done now", "database", file, "kept", kept)
 		}
 	}
-	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Board: board, Log: log, Waited: waited})
+	replicas := cfg.DB.Replicas
+	if board == nil { // a command is done before it knows how far they are
+		replicas = nil
+	}
+	s, err := store.Open(ctx, store.Config{URL: cfg.DatabaseURL(), Replicas: replicas, Board: board, Log: log, Waited: waited})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

@@ -132,6 +132,7 @@ func (m *Metrics) ledger(b *feature.Board) {
 		each("out_bytes", "bytes to clients", float64(t.BytesOut))
 		each("cluster_bytes", "bytes to other nodes", float64(t.ClusterBytes))
 		each("statements", "SQL statements", float64(t.Statements))
+		each("replica_statements", "SQL statements that a replica answered", float64(t.Replica))
 		each("rows", "rows read or changed", float64(t.Rows))
 		each("sql_seconds", "time inside the database", seconds(t.SQLTime))
 		each("wait_seconds", "time waited for the database", seconds(t.Wait))

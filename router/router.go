@@ -120,6 +120,9 @@ func declare(b *feature.Board) (f features, err error) {
 		feature.Lever{Name: "archive.backlog", Unit: "bytes", Default: 256 << 20, Min: 1 << 20, Max: 8 << 30,
 			Doc: "how much may wait for a store that does not commit; past it messages are refused"})
 	add("account", "RFC 6120 §6: rows of accounts and their keys, read at sign-in")
+	add("db", "the database as a whole: its replicas",
+		feature.Lever{Name: "db.lag", Unit: "ms", Default: 5000, Min: 1500, Max: 600_000, Reach: feature.ServerOnly,
+			Doc: "how far a replica of the database may be behind; past it reads of outreach and reports go to the primary"})
 	add("people", "people of organisations, their imports, and audiences")
 	f.stream = add("stream", "RFC 6120 §4: waiting for streams, reading and cutting them into stanzas")
 	f.signin = add("signin", "RFC 6120 §5 to §7: TLS, SASL, binding of resources; the end of streams that never got there")

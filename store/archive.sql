@@ -6,7 +6,7 @@ INSERT INTO message (seq, rnd, org, copies, stanza) VALUES (?, ?, ?, ?, ?)...;
 -- name: message-have   feature: archive   on: primary
 SELECT seq, rnd FROM message WHERE seq IN (?...);
 
--- name: message-get   feature: archive   on: replica
+-- name: message-get   feature: archive   on: primary
 SELECT seq, rnd, stanza FROM message WHERE seq IN (?...);
 
 -- name: message-copies   feature: archive   on: primary
@@ -24,23 +24,23 @@ SELECT seq, rnd, copies FROM message WHERE seq > ? ORDER BY seq LIMIT ?;
 -- name: entry-insert   feature: archive   on: primary   insert: ignore
 INSERT INTO entry (owner, dir, seq, peer, flags, origin) VALUES (?, ?, ?, ?, ?, ?)...;
 
--- name: entry-forward   feature: archive   on: replica
+-- name: entry-forward   feature: archive   on: primary
 SELECT seq, dir, peer, flags FROM entry
 WHERE owner = ? AND dir = ? AND seq > ? AND seq < ? AND (flags & ?) = ? ORDER BY seq LIMIT ?;
 
--- name: entry-backward   feature: archive   on: replica
+-- name: entry-backward   feature: archive   on: primary
 SELECT seq, dir, peer, flags FROM entry
 WHERE owner = ? AND dir = ? AND seq > ? AND seq < ? AND (flags & ?) = ? ORDER BY seq DESC LIMIT ?;
 
--- name: entry-peer-forward   feature: archive   on: replica
+-- name: entry-peer-forward   feature: archive   on: primary
 SELECT seq, dir, peer, flags FROM entry
 WHERE owner = ? AND peer = ? AND seq > ? AND seq < ? AND (flags & ?) = ? ORDER BY seq LIMIT ?;
 
--- name: entry-peer-backward   feature: archive   on: replica
+-- name: entry-peer-backward   feature: archive   on: primary
 SELECT seq, dir, peer, flags FROM entry
 WHERE owner = ? AND peer = ? AND seq > ? AND seq < ? AND (flags & ?) = ? ORDER BY seq DESC LIMIT ?;
 
--- name: entry-get   feature: archive   on: replica
+-- name: entry-get   feature: archive   on: primary
 SELECT seq, dir, peer, flags FROM entry WHERE owner = ? AND dir IN (0, 1) AND seq IN (?...);
 
 -- name: entry-origins   feature: archive   on: primary
@@ -66,7 +66,7 @@ ON CONFLICT (owner, peer) DO UPDATE SET
   seq = CASE WHEN excluded.seq > seq THEN excluded.seq ELSE seq END,
   unread = excluded.unread;
 
--- name: conversation-page   feature: archive   on: replica
+-- name: conversation-page   feature: archive   on: primary
 SELECT peer, seq, unread FROM conversation
 WHERE owner = ? AND seq > 0 AND seq < ? ORDER BY seq DESC LIMIT ?;
 

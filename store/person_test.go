@@ -180,7 +180,9 @@ func TestPeople(t *testing.T) {
 	})
 }
 
-func personRow(line int, p store.Person) store.PersonRow { return store.PersonRow{Line: line, Person: p} }
+func personRow(line int, p store.Person) store.PersonRow {
+	return store.PersonRow{Line: line, Person: p}
+}
 
 func TestImportPeople(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func(testing.TB) *store.Store) {

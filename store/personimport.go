@@ -92,7 +92,8 @@ type PeopleCounts struct {
 	Accounts int `json:"accounts"` // made, without a password
 }
 
-// PeopleResult is what became of an import: all, or problems and nothing.
+// PeopleResult is what became of an import: all, or problems, and the counts
+// without those lines.
 type PeopleResult struct {
 	PeopleCounts
 	Problems []Problem // by line; JID is the person's id or e-mail
@@ -173,24 +174,39 @@ func (s *Store) planPeople(ctx context.Context, org feature.Org, file *PeopleFil
 	if err == nil {
 		err = s.planAccounts(ctx, org, p)
 	}
-	for i := range file.Rows {
-		switch file.Rows[i].status {
-		case rowNew:
-			p.counts.Added++
-			if err := file.Rows[i].Person.check(); err != nil {
+	p.tally()
+	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
+	return p, err
+}
+
+// tally counts what the lines do that are right.
+func (p *peoplePlan) tally() {
+	for i := range p.file.Rows {
+		if row := &p.file.Rows[i]; row.status == rowNew {
+			if err := row.Person.check(); err != nil {
 				p.problem(i, err.Error())
 			}
-		case rowSame:
+		}
+	}
+	bad := make(map[int]bool, len(p.problems))
+	for _, x := range p.problems {
+		bad[x.Line] = true
+	}
+	for i := range p.file.Rows {
+		row := &p.file.Rows[i]
+		switch {
+		case bad[row.Line]:
+		case row.status == rowNew:
+			p.counts.Added++
+		case row.status == rowSame:
 			p.counts.Same++
-		case rowReturned:
+		case row.status == rowReturned:
 			p.counts.Returned++
 			p.counts.Changed++
 		default:
 			p.counts.Changed++
 		}
 	}
-	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
-	return p, err
 }
 
 // note finds out by what a row is known, and whether another one has that.
@@ -335,7 +351,7 @@ func (s *Store) ImportPeople(ctx context.Context, org feature.Org, file *PeopleF
 	}
 	// From here on nobody else changes who is there.
 	plan, err := s.planPeople(ctx, org, file)
-	result := PeopleResult{Problems: nil}
+	result := PeopleResult{}
 	if err == nil {
 		result = PeopleResult{plan.counts, plan.problems}
 	}
@@ -348,7 +364,6 @@ func (s *Store) ImportPeople(ctx context.Context, org feature.Org, file *PeopleF
 			return result, nil
 		}
 	}
-	result.PeopleCounts = PeopleCounts{}
 	// With a context of its own: the one handed in may be what ended it.
 	back := context.WithoutCancel(ctx)
 	err = errors.Join(err, s.dropAccounts(back, org, run), s.mendRun(back, org, run))

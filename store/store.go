@@ -60,6 +60,7 @@ func Severity(err error) slog.Level {
 // Config says where the store is.
 type Config struct {
 	URL       string                       // "sqlite:FILE" or "mysql://user:password@host:port/name"
+	Replicas  []string                     // read replicas of a MariaDB; which methods read there says each of them
 	Board     *feature.Board               // pays for statements; nil makes one
 	Log       *slog.Logger                 // nil discards
 	ReadConns int                          // size of the pool of readers; 0 is the default
@@ -93,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	d, err := db.Open(ctx, db.Config{
 		URL: cfg.URL, Statements: statements, Migrations: migrations,
-		Board: cfg.Board, Log: cfg.Log, ReadConns: cfg.ReadConns, Waited: cfg.Waited,
+		Replicas: cfg.Replicas, Board: cfg.Board, Log: cfg.Log, ReadConns: cfg.ReadConns, Waited: cfg.Waited,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)

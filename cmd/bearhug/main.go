@@ -44,18 +44,20 @@ type commandLine struct {
 	Config string `placeholder:"FILE" env:"BEARHUG_CONFIG" help:"Configuration file; bearhug.toml in this directory, if there is one."`
 	Data   string `placeholder:"DIR" help:"Data directory; the key data of the configuration."`
 
-	Serve    serveCmd   `cmd:"" help:"Run the server until SIGTERM."`
-	Demo     demoCmd    `cmd:"" help:"Show a server with a living organisation of 60 people."`
-	Org      orgCmd     `cmd:"" help:"Organisations: one per XMPP domain."`
-	User     userCmd    `cmd:"" help:"Accounts."`
-	Group    groupCmd   `cmd:"" help:"Shared groups: who sees whom."`
-	Lever    leverCmd   `cmd:"" help:"Levers: turn what the server does up and down while it runs."`
-	Top      topCmd     `cmd:"" help:"Show what each feature costs now, and how that grows."`
-	Backup   backupCmd  `cmd:"" help:"Copy the SQLite database, also while the server runs."`
-	Restore  restoreCmd `cmd:"" help:"Put a backup in the place of the database; no server may run."`
-	Settings configCmd  `cmd:"" name:"config" help:"Print the configuration in force, with all keys and their meaning."`
-	Version  versionCmd `cmd:"" help:"Print the version."`
-	Help     helpCmd    `cmd:"" help:"Print help on a command."`
+	Serve    serveCmd    `cmd:"" help:"Run the server until SIGTERM."`
+	Demo     demoCmd     `cmd:"" help:"Show a server with a living organisation of 60 people."`
+	Org      orgCmd      `cmd:"" help:"Organisations: one per XMPP domain."`
+	User     userCmd     `cmd:"" help:"Accounts."`
+	Group    groupCmd    `cmd:"" help:"Shared groups: who sees whom."`
+	People   peopleCmd   `cmd:"" help:"People of organisations: whom campaigns can reach, with or without an account."`
+	Audience audienceCmd `cmd:"" help:"Audiences: rules that say which people are meant."`
+	Lever    leverCmd    `cmd:"" help:"Levers: turn what the server does up and down while it runs."`
+	Top      topCmd      `cmd:"" help:"Show what each feature costs now, and how that grows."`
+	Backup   backupCmd   `cmd:"" help:"Copy the SQLite database, also while the server runs."`
+	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of the database; no server may run."`
+	Settings configCmd   `cmd:"" name:"config" help:"Print the configuration in force, with all keys and their meaning."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Help     helpCmd     `cmd:"" help:"Print help on a command."`
 }
 
 const description = `A chat server for organisations, speaking XMPP.

@@ -58,6 +58,7 @@ var measurements = []struct {
 	{"signin", "15,000 sign-ins, then all cut off and resumed", (*bench).signIn},
 	{"idle", "memory of 15,000 people over TCP, TLS, WebSocket, WSS", (*bench).idle},
 	{"import", "100,000 accounts imported while people chat", (*bench).imports},
+	{"people-import", "100,000 people imported, changed and undone while people chat", (*bench).peopleImport},
 	{"group-add", "one person joins a group that 10,000 see, and leaves it", (*bench).groupAdd},
 	{"growth", "the exponent of presence: 200, 600, 2,000 people, one group and groups of 50", (*bench).growth},
 	{"top", "`bearhug top` while 2,000 people of one group connect at once", (*bench).top},
@@ -96,7 +97,7 @@ func main() {
 func usage() {
 	fmt.Fprintln(os.Stderr, "usage: bench [flags] [MEASUREMENT…]\n\nmeasurements (all, when none is named):")
 	for _, m := range measurements {
-		fmt.Fprintf(os.Stderr, "  %-11s %s\n", m.name, m.doc)
+		fmt.Fprintf(os.Stderr, "  %-13s %s\n", m.name, m.doc)
 	}
 	fmt.Fprintln(os.Stderr, "\nflags:")
 	flag.PrintDefaults()

@@ -28,9 +28,10 @@ type Server struct {
 	Dir  string // data, socket and log
 	Port int
 
-	cmd  *exec.Cmd
-	done chan error
-	held io.Closer // the port, until the process ends
+	number int // of a primary 1, of its replica 2; 0: it has no binary log
+	cmd    *exec.Cmd
+	done   chan error
+	held   io.Closer // the port, until the process ends
 }
 
 // find looks for a program in PATH and where distributions put daemons.
@@ -57,7 +58,10 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Dir: dir}
+	return start(ctx, &Server{Dir: dir}, install)
+}
+
+func start(ctx context.Context, s *Server, install string) (_ *Server, err error) {
 	if err := s.install(ctx, install); err != nil {
 		return nil, err
 	}
@@ -144,9 +148,10 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 	s.cmd = exec.Command(daemon, "--no-defaults", "--user="+me.Username,
 		"--datadir="+s.data(), "--tmpdir="+s.scratch(), "--socket="+s.socket(), "--pid-file="+filepath.Join(s.Dir, "pid"),
-		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.Port), "--skip-name-resolve", "--skip-log-bin",
+		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.Port), "--skip-name-resolve",
 		"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=1",
 		"--innodb-use-native-aio=0", "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M", "--max-connections=200")
+	s.cmd.Args = append(s.cmd.Args, s.binlog()...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// It must not outlive the tests, however they end. (The signal comes with
 	// the end of the starting thread; the runtime keeps its threads.)
