@@ -98,7 +98,7 @@ func send(text string) error {
 	if j.Finish {
 		go func() {
 			defer cancel()
-			for quiet := 0; quiet < 10; time.Sleep(100 * time.Millisecond) {
+			for quiet := 0; quiet < 5; time.Sleep(100 * time.Millisecond) {
 				n, err := open(ctx, s, &j, now())
 				if err != nil {
 					fmt.Fprintln(os.Stderr, err)
@@ -472,6 +472,7 @@ func (r *rig) report(what string, kills int, c *tally) {
 // run is the test of one configuration.
 func run(t *testing.T, what, url string, senders int) {
 	t.Helper()
+	t.Parallel() // they wait most of the time
 	total := kills(t)
 	r := newRig(t, url, total)
 	r.torment(senders, total)
