@@ -64,11 +64,19 @@ var measurements = []struct {
 	{"top", "`bearhug top` while 2,000 people of one group connect at once", (*bench).top},
 	{"ledger", "what the ledger's measuring costs: storms and chat with and without it, in turns", (*bench).ledger},
 	{"lever", "presence made coarse in the middle of a storm of 1,000 people, and full again", (*bench).lever},
+	{"outreach", "30,000 invitations claimed, rendered, handed and accepted, without a pace", (*bench).outreach},
 }
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveWord {
 		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) == 3 && os.Args[1] == inviteWord {
+		if err := sendInvitations(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
