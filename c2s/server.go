@@ -73,13 +73,23 @@ func New(c Config) *Server {
 // Serve accepts streams from a listener until it is closed. With direct they
 // begin with TLS (XEP-0368).
 func (s *Server) Serve(l net.Listener, direct bool) error {
+	return s.serve(l, func(nc net.Conn) { s.accept(nc, direct, false) })
+}
+
+// ServeLocal accepts streams that count as secure without TLS, for they do not
+// leave the machine: l listens on a loopback address.
+func (s *Server) ServeLocal(l net.Listener) error {
+	return s.serve(l, func(nc net.Conn) { s.accept(nc, false, true) })
+}
+
+func (s *Server) serve(l net.Listener, accept func(net.Conn)) error {
 	var span feature.Span
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
 			span.Begin(s.Router.SigningIn(0))
-			s.accept(nc, direct)
+			accept(nc)
 			span.End()
 		case errors.Is(err, net.ErrClosed):
 			return nil
@@ -92,14 +102,14 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 	}
 }
 
-func (s *Server) accept(nc net.Conn, direct bool) {
+func (s *Server) accept(nc net.Conn, direct, local bool) {
 	sc := stream.NewConn(nc, s.Poller)
 	c := s.open(sc, hostOf(nc.RemoteAddr()))
 	if c == nil {
 		return
 	}
+	c.secure = direct || local
 	if direct {
-		c.secure = true
 		sc.StartTLS(s.direct, func(err error) {
 			if err != nil {
 				s.Log.Debug("no TLS", "address", c.address, "cause", err)

@@ -82,6 +82,7 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	c.running.Go(func() { c.server.Run(run) })
 	c.running.Go(func() { (&versions{node: n}).follow(run) })
 	n.startSignal(run)
+	c.running.Go(func() { n.rehearsals.sweep(run) })
 	return n.openDoors()
 }
 

@@ -123,7 +123,7 @@ type ClusterConfig struct {
 
 // RehearseConfig guards load tests.
 type RehearseConfig struct {
-	Allow bool `key:"allow" default:"false" later:"this version has no rehearsals" doc:"allow load tests against this server"`
+	Allow bool `key:"allow" default:"false" doc:"allow load tests against this server while it runs: bearhug campaign capacity. People may feel them."`
 }
 
 // DatabaseURL is db.url with a relative SQLite file put into the data

@@ -160,7 +160,6 @@ func TestConfigErrors(t *testing.T) {
 		{"later: mail", "[mail]\nsmtp = \"localhost:25\"\n", nil, nil, `bearhug.toml:2: mail.smtp is set, but this version sends no e-mail; remove it`},
 		{"later: nats", "", []string{"BEARHUG_CLUSTER_NATS=nats://x"}, nil, `BEARHUG_CLUSTER_NATS: cluster.nats is set, but this version runs in one process; remove it`},
 		{"later: acme", "", nil, map[string]string{"tls.acme": "true"}, `--tls.acme: tls.acme is set, but this version does not ask an ACME server for certificates: put them into tls.certs; remove it`},
-		{"later: rehearse", "[rehearse]\nallow = true\n", nil, nil, `bearhug.toml:2: rehearse.allow is set, but this version has no rehearsals; remove it`},
 		{"later: roles", "roles = [\"chat\", \"outreach\"]\n", nil, nil, `bearhug.toml:1: roles = ["chat" "outreach"], but this version plays the role chat only; want roles = ["chat"]`},
 		{"unknown role", "roles = [\"chad\"]\n", nil, nil, `bearhug.toml:1: roles: "chad" found, want a list of chat, outreach, console: did you mean "chat"?`},
 		{"the same port twice", "[http]\nlisten = \":5222\"\n", nil, nil, `bearhug.toml:2: http.listen is :5222, which c2s.listen has already; give one of them another port`},

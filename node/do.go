@@ -59,6 +59,7 @@ func With(ctx context.Context, cfg *Config, create bool, fn func(*ops.Caller) er
 	}
 	adm.register(control)
 	(&leverDesk{admin: adm, board: board}).register(control)
+	control.Handle("capacity.last", adm.lastCapacity)
 	return fn(control.Caller())
 }
 

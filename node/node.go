@@ -38,6 +38,8 @@ type Node struct {
 	levers levers // lever.go
 	books  books  // ledger.go
 
+	rehearsals rehearsals // capacity.go
+
 	lock    *ops.Lock
 	gc      *gcTuner
 	started atomic.Bool
@@ -58,7 +60,7 @@ func New(cfg *Config, log *slog.Logger) (*Node, error) {
 	}
 	n.Ops = ops.NewServer(n.Board, log, n.Version)
 	n.Control = ops.NewControl(log)
-	n.levers.node, n.books.node = n, n
+	n.levers.node, n.books.node, n.rehearsals.node = n, n, n
 	var err error
 	if n.Signal, err = overload.NewSignal(n.Board); err != nil {
 		return nil, err
@@ -127,6 +129,7 @@ func (n *Node) Start(ctx context.Context) (err error) {
 	n.admin().register(n.Control)
 	(&leverDesk{admin: n.admin(), board: n.Board, node: n}).register(n.Control)
 	(&botDesk{admin: n.admin(), bots: n.chat.bots}).register(n.Control)
+	n.rehearsals.register(n.Control)
 	n.books.start()
 	n.Ops.Collect(n.books.metrics)
 	n.Control.Handle("ledger.top", n.books.top)
@@ -202,6 +205,7 @@ func (n *Node) admin() *admin {
 func (n *Node) Stop(ctx context.Context) error {
 	n.Ops.Drain()
 	n.started.Store(false)
+	n.rehearsals.stop()
 	n.books.stop()
 	n.levers.stop()
 	n.drainChat(ctx)

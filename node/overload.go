@@ -2,11 +2,17 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/bearhug/bearhug/db"
 	"github.com/bearhug/bearhug/ops"
 	"github.com/bearhug/bearhug/overload"
+	"github.com/bearhug/bearhug/store"
 )
 
 // waited is told how long transactions and statements wait for their turn.
@@ -49,7 +55,75 @@ func (n *Node) startSignal(ctx context.Context) {
 		})
 	}
 	n.chat.running.Go(func() { n.Signal.Run(ctx) })
+	n.chat.running.Go(func() { n.tellPressure(ctx) })
 }
+
+const (
+	// tellEvery is how far the rows of pressure are apart.
+	tellEvery = time.Second
+	// forgetAfter is when the row of a node is deleted that tells nothing more.
+	forgetAfter = time.Hour
+)
+
+// tellPressure writes how long work waits here for the processes that share the
+// database, until ctx ends; then the row goes. With SQLite nobody reads it.
+func (n *Node) tellPressure(ctx context.Context) {
+	if !n.Store.Shared() {
+		return
+	}
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	name, failing, thinned := n.name(), false, time.Time{}
+	for {
+		err := n.tellOnce(ctx, name)
+		if now := time.Now(); err == nil && now.Sub(thinned) > forgetAfter {
+			thinned, err = now, n.Store.ThinPressure(ctx, now.Add(-forgetAfter))
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			n.Log.Log(ctx, store.Severity(err), "outreach stands still in other processes until this works again", "cause", err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			if err := n.Store.DropPressure(end, name); err != nil {
+				n.Log.Log(end, store.Severity(err), "the row of pressure stays; outreach waits a minute for this process", "cause", err)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) tellOnce(ctx context.Context, name string) error {
+	p := n.pressure()
+	waits, err := json.Marshal(p.Waits)
+	if err != nil {
+		return err
+	}
+	return n.Store.SetPressure(ctx, store.PressureRow{Node: name, At: time.Now(), Pressure: p.Pressure, Waits: waits})
+}
+
+// name is this process among those that share a database: its data directory
+// belongs to nobody else on its machine.
+func (n *Node) name() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	dir, err := filepath.Abs(n.Config.Data)
+	if err != nil {
+		dir = n.Config.Data
+	}
+	if name := host + ":" + dir; len(name) <= longestName {
+		return name
+	}
+	return fmt.Sprintf("%.100s:%x", host, sha256.Sum256([]byte(dir)))
+}
+
+// longestName is how long the name of a node may be in its row, bytes.
+const longestName = 255
 
 // overloadMetrics adds what waits, and the pressure, to /metrics.
 func (n *Node) overloadMetrics(m *ops.Metrics) {

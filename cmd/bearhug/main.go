@@ -52,6 +52,7 @@ type commandLine struct {
 	People   peopleCmd   `cmd:"" help:"People of organisations: whom campaigns can reach, with or without an account."`
 	Audience audienceCmd `cmd:"" help:"Audiences: rules that say which people are meant."`
 	Lever    leverCmd    `cmd:"" help:"Levers: turn what the server does up and down while it runs."`
+	Campaign campaignCmd `cmd:"" help:"Campaigns: invitations to conversations."`
 	Top      topCmd      `cmd:"" help:"Show what each feature costs now, and how that grows."`
 	Backup   backupCmd   `cmd:"" help:"Copy the SQLite database, also while the server runs."`
 	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of the database; no server may run."`
