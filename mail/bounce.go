@@ -38,7 +38,7 @@ type Bounce struct {
 const (
 	maxReport  = 4 << 20   // bytes
 	maxHeader  = 256 << 10 // bytes of one header
-	maxWords   = 256 << 10 // bytes of the text for people
+	maxWords   = 64 << 10  // bytes of the text for people
 	maxParts   = 32        // of a multipart, nested ones included
 	maxDepth   = 6
 	maxBlocks  = 1000 // recipients of a report

@@ -216,21 +216,24 @@ func partWords(s string) (words, copied string) {
 	return s, ""
 }
 
+// maxParagraphs is how many of the words are looked at.
+const maxParagraphs = 200
+
 // reasonsIn are the answers of other servers, each up to the end of its
 // paragraph; else the paragraph that shows a reason; else the beginning. There
 // is at least one.
 func reasonsIn(words string) []string {
 	var reasons []string
-	words = strings.ReplaceAll(words, "\r\n", "\n")
-	for paragraph := range strings.SplitSeq(words, "\n\n") {
-		if at := refusal.FindStringIndex(paragraph); at != nil && len(reasons) < maxParts {
+	paragraphs := strings.SplitN(strings.ReplaceAll(words, "\r\n", "\n"), "\n\n", maxParagraphs)
+	for _, paragraph := range paragraphs {
+		if at := refusal.FindStringIndex(paragraph); at != nil {
 			reasons = append(reasons, oneLineOf(paragraph[at[0]:]))
 		}
 	}
 	if len(reasons) > 0 {
 		return reasons
 	}
-	for paragraph := range strings.SplitSeq(words, "\n\n") {
+	for _, paragraph := range paragraphs {
 		if plain := plainWords(paragraph[:min(len(paragraph), 4*maxReason)]); contains(plain, hardSigns[:]) || contains(plain, softSigns[:]) || noAccount.MatchString(plain) {
 			return []string{oneLineOf(paragraph)}
 		}
