@@ -72,7 +72,7 @@ func (n *Node) webOf(org feature.Org) string {
 		return ""
 	}
 	for _, o := range orgs {
-		if org != org {
+		if o.ID != org {
 			continue
 		}
 		if hosts := n.Config.Orgs[o.Domain].Hosts; len(hosts) > 0 {

@@ -131,7 +131,7 @@ func (b *Bot) Module(h *router.Host) router.Module {
 	b.host = h
 	h.Concerns = b.concerns
 	return router.Module{
-		Name: botFeature,
+		Name: "bot",
 		Doc:  "XEP-0439 0.1.0: the organisation's bot, which leads conversations",
 		Levers: []feature.Lever{{Name: "bot.rate", Unit: "messages", Default: 60, Min: 1, Max: 100000,
 			Doc: "messages a minute that one person may write to the bot; past it they are refused, with the helplines"}},

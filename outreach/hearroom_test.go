@@ -272,7 +272,7 @@ func TestNobodyIsLostOrDoubled(t *testing.T) {
 	}
 	r.close() // some are processed, some are not
 	ctx := context.Background()
-	_, origins := func() ([]string, []string) { r.open(); return r.told("p0") }()
+	r.open()
 	for _, n := range names {
 		r.await(n, 3)
 	}
@@ -306,8 +306,7 @@ func TestNobodyIsLostOrDoubled(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	for _, n := range names {
-		var texts []string
-		texts, origins = r.told(n)
+		texts, origins := r.told(n)
 		slices.Sort(origins)
 		if len(slices.Compact(origins)) != len(texts) {
 			t.Errorf("%s has a text twice: %q", n, texts)

@@ -57,11 +57,7 @@ type Session struct {
 	JID     jid.JID     // full
 	Org     feature.Org // organisation of the account
 	Account int64       // the account's number in the store
-	Scope   jid.JID     // the only peer this session may talk to; zero means no limit
-	// After is the message up to which the session is shown nothing: not in the
-	// archive, not from the delivery log, no copies of other resources. Zero means
-	// no limit (decision 16: a further device before its code).
-	After stanza.ArchiveID
+	Bounds
 	Since time.Time // when it was bound
 	Owner any       // the host's; set before the session is used
 
@@ -88,6 +84,16 @@ type Session struct {
 	catchup *held            // messages that wait until the delivery log has been read
 	caught  stanza.ArchiveID // messages up to here came by the log, or before it was read
 	over    chan struct{}    // of Over; closed by End
+}
+
+// Bounds are what a session may see and say (decision 16); the zero value has
+// none.
+type Bounds struct {
+	Scope jid.JID // the only peer this session may talk to
+	// After is the message up to which the session is shown nothing: not in the
+	// archive, not from the delivery log, no copies of other resources: it is a
+	// further device before its code.
+	After stanza.ArchiveID
 }
 
 // An outbox is what waits to be written.

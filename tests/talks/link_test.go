@@ -118,8 +118,8 @@ func TestLink(t *testing.T) {
 	}
 
 	c := phone.connect(s)
-	must(t, c.Send([]byte(fmt.Sprintf("<message to='%s' type='chat' id='a1'><body>4</body><origin-id xmlns='urn:xmpp:sid:0' id='a1'/></message>", s.JID("bot")))))
-	must(t, c.Send([]byte("<presence/>")))
+	must(t, c.Send([]byte(fmt.Sprintf("<message xmlns='jabber:client' to='%s' type='chat' id='a1'><body>4</body><origin-id xmlns='urn:xmpp:sid:0' id='a1'/></message>", s.JID("bot")))))
+	must(t, c.Send([]byte("<presence xmlns='jabber:client'/>")))
 	await(t, c, "Question 2?")
 
 	laptop := newBrowser(t, s)
