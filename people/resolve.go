@@ -52,13 +52,19 @@ func Matcher(rule *audience.Rule, domain string, now time.Time) func(*store.Pers
 	}
 }
 
-// Resolve calls fn for everybody after one who is here and meant by a rule, in
-// the order of their numbers. It reads a replica where there is one, see
-// store.EachPerson.
-func Resolve(ctx context.Context, s *store.Store, org store.Organisation, rule *audience.Rule, now time.Time, after store.PersonID, fn func(*store.Person) error) error {
-	match := Matcher(rule, org.Domain, now)
-	return s.EachPerson(ctx, org.ID, after, func(p *store.Person) error {
-		if !p.Here(now) {
+// Question asks for the people whom a rule means on a day.
+type Question struct {
+	Rule  *audience.Rule
+	Now   time.Time
+	After store.PersonID // those whose numbers come after it
+}
+
+// Resolve calls fn for everybody who is here and meant by a rule, in the order of
+// their numbers. It reads a replica where there is one, see store.EachPerson.
+func Resolve(ctx context.Context, s *store.Store, org store.Organisation, q Question, fn func(*store.Person) error) error {
+	match := Matcher(q.Rule, org.Domain, q.Now)
+	return s.EachPerson(ctx, org.ID, q.After, func(p *store.Person) error {
+		if !p.Here(q.Now) {
 			return nil
 		}
 		yes, err := match(p)

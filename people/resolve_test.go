@@ -80,7 +80,7 @@ func TestResolve(t *testing.T) {
 				t.Fatal(rule, err)
 			}
 			var got []string
-			if err := people.Resolve(t.Context(), s, org, compiled, today, 0, func(p *store.Person) error {
+			if err := people.Resolve(t.Context(), s, org, people.Question{Rule: compiled, Now: today}, func(p *store.Person) error {
 				got = append(got, p.Name)
 				return nil
 			}); err != nil || strings.Join(got, " ") != want {
@@ -192,7 +192,7 @@ func BenchmarkResolve(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		if err := people.Resolve(b.Context(), s, org, rule, today, 0, func(*store.Person) error { n++; return nil }); err != nil || n != 2000 {
+		if err := people.Resolve(b.Context(), s, org, people.Question{Rule: rule, Now: today}, func(*store.Person) error { n++; return nil }); err != nil || n != 2000 {
 			b.Fatal(n, err)
 		}
 	}
