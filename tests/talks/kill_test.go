@@ -4,6 +4,7 @@ package talks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -23,6 +24,7 @@ import (
 	"github.com/bearhug/bearhug/ops"
 	"github.com/bearhug/bearhug/stanza"
 	"github.com/bearhug/bearhug/tests/house"
+	"github.com/bearhug/bearhug/tests/mariadb"
 )
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m.Run)) }
@@ -170,7 +172,30 @@ func (p *talker) answer(ctx context.Context, c *client.Client, body string) bool
 
 // TestKillConversation kills the server while people answer: every answer is
 // kept exactly once, and everybody has each question exactly once.
-func TestKillConversation(t *testing.T) {
+func TestKillConversation(t *testing.T) { killConversation(t, "") }
+
+// TestKillConversationMariaDB is the same on MariaDB.
+func TestKillConversationMariaDB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long test")
+	}
+	ctx := house.Context(t)
+	db, err := mariadb.Start(ctx, t.TempDir())
+	if errors.Is(err, mariadb.ErrNotInstalled) && os.Getenv("CI") == "" && os.Getenv("BEARHUG_TEST_MARIADB") == "" {
+		t.Skip(err)
+	}
+	must(t, err)
+	t.Cleanup(func() {
+		if err := db.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	url, err := db.Create(ctx, "talks")
+	must(t, err)
+	killConversation(t, url)
+}
+
+func killConversation(t *testing.T, database string) {
 	if testing.Short() {
 		t.Skip("a long test")
 	}
@@ -178,7 +203,7 @@ func TestKillConversation(t *testing.T) {
 	for i := range killPeople {
 		names = append(names, fmt.Sprintf("p%02d", i))
 	}
-	s := house.New(t, house.Options{People: names, Flags: map[string]string{"c2s.plaintext": "true", "c2s.failures": "100000"}})
+	s := house.New(t, house.Options{People: names, Database: database, Flags: map[string]string{"c2s.plaintext": "true", "c2s.failures": "100000"}})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
