@@ -339,7 +339,8 @@ func (w *worker) send(p *parcel) {
 			refused = w.hand(p)
 			return refused
 		})
-		stale := o.State == mail.Later && o.Code == 0 && !asked && w.used
+		// 421: it takes so many over one line, or has waited long enough.
+		stale := o.State == mail.Later && (o.Code == 0 || o.Code == 421) && !asked && w.used
 		w.used = true
 		switch {
 		case stale: // the line had died while it was idle: once more on another
@@ -362,7 +363,7 @@ func (w *worker) outcome(p *parcel, o mail.Outcome) {
 		w.settle(p, store.Outcome{State: store.Accepted, Tried: true})
 	case mail.Refused:
 		w.settle(p, store.Outcome{State: store.Failed, Why: o.Reason, Tried: true})
-		if noMailbox(o.Status) {
+		if o.Dead() {
 			sup := store.Suppression{Who: strings.ToLower(p.person.Email), Kind: store.SuppressedBounce, Why: o.Reason, At: now}
 			if err := w.e.cfg.Store.Suppress(w.life, p.c.row.Org, sup); err != nil {
 				w.e.log.Log(w.life, store.Severity(err), "an address that does not exist is not on the list", slog.Any("err", err))
@@ -386,15 +387,6 @@ func (e *Engine) later(p *parcel, now time.Time, why string, tried bool) store.O
 	default:
 		return store.Outcome{State: store.Planned, Due: now.Add(e.cfg.Retry[n]), Why: why, Tried: true}
 	}
-}
-
-// noMailbox: statuses of RFC 3463 §3.2 that will not change.
-func noMailbox(status string) bool {
-	switch status {
-	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1":
-		return true
-	}
-	return false
 }
 
 // poster puts e-mail into the built-in outbox; it ends with ctx.
