@@ -51,6 +51,7 @@ func (a *admin) register(c *ops.Control) {
 	c.Handle("user.token", a.mintToken)
 	c.Handle("backup", a.backup)
 	a.registerGroups(c)
+	a.registerConsole(c)
 	a.registerPeople(c)
 }
 

@@ -33,9 +33,16 @@ func (n *Node) newBots() (*outreach.Bot, error) {
 	}), nil
 }
 
-// flowOf is the flow of a campaign; until flows have rows of their own those
-// that come with the server are numbered from 1, in the order of their names.
-func (n *Node) flowOf(_ context.Context, c *store.Campaign) ([]byte, error) {
+// flowOf is the flow of a campaign: one that was published, or one of those that
+// come with the server, which are numbered from 1 in the order of their names.
+func (n *Node) flowOf(ctx context.Context, c *store.Campaign) ([]byte, error) {
+	f, err := n.Store.Flow(ctx, c.Org, c.Flow, c.FlowVersion)
+	if err == nil {
+		return f.Text, nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
 	names := flow.Shipped()
 	if c.Flow < 1 || int(c.Flow) > len(names) {
 		return nil, fmt.Errorf("campaign %s: there is no flow %d", c.Name, c.Flow)

@@ -83,6 +83,9 @@ func (n *Node) startChat(ctx context.Context) (err error) {
 	c.running.Go(func() { (&versions{node: n}).follow(run) })
 	n.startSignal(run)
 	c.running.Go(func() { n.rehearsals.sweep(run) })
+	if err := n.startConsole(run); err != nil {
+		return err
+	}
 	return n.openDoors()
 }
 
@@ -151,6 +154,7 @@ func (n *Node) serveWeb(secure bool) func(net.Listener) error {
 	mux := http.NewServeMux()
 	n.chat.server.Handle(mux)
 	n.chat.router.HandleHTTP(mux)
+	n.handleConsole(mux)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,

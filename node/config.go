@@ -36,6 +36,7 @@ type Config struct {
 	Contact  ContactConfig        `key:"contact" doc:"whom to ask, told to clients (XEP-0157): lists of mailto:, xmpp: or https: addresses"`
 	Log      LogConfig            `key:"log" doc:"structured log on standard error"`
 	Mail     MailConfig           `key:"mail" doc:"e-mail out"`
+	Webhook  WebhookConfig        `key:"webhook" doc:"events told to other servers"`
 	Cluster  ClusterConfig        `key:"cluster" doc:"several processes"`
 	Rehearse RehearseConfig       `key:"rehearse" doc:"load tests against a running server"`
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bearhug/bearhug/console"
 	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/ops"
 	"github.com/bearhug/bearhug/overload"
@@ -37,6 +38,8 @@ type Node struct {
 	chat   chat   // the role chat, chat.go
 	levers levers // lever.go
 	books  books  // ledger.go
+
+	console *console.Console // the role console, console.go
 
 	rehearsals rehearsals // capacity.go
 

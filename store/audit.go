@@ -198,7 +198,7 @@ func (s *Store) AuditLog(ctx context.Context, org feature.Org, q AuditSearch, li
 	if at == 0 {
 		at = time.Now().Add(time.Hour).UnixMicro()
 	}
-	args = append(args, at, at, q.Writer, q.Writer, q.Seq, q.Action, q.Action, limit)
+	args = append(args, at, at, q.Writer, q.Writer, q.Seq, q.Action != "", q.Action, limit)
 	if err = s.db.Query(ctx, org, statement, func(r *db.Row) error {
 		out = append(out, auditRow(org, r))
 		return nil

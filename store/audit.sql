@@ -26,17 +26,17 @@ SELECT MAX(at) FROM audit WHERE org = ? AND writer = ? AND action = ?;
 
 -- name: audit-page   feature: console   on: replica
 SELECT writer, seq, at, actor, role, action, subject, detail, hash FROM audit
-WHERE org = ? AND (at < ? OR at = ? AND (writer < ? OR writer = ? AND seq < ?)) AND (? = '' OR action = ?)
+WHERE org = ? AND (at < ? OR at = ? AND (writer < ? OR writer = ? AND seq < ?)) AND (? = 0 OR action = ?)
 ORDER BY at DESC, writer DESC, seq DESC LIMIT ?;
 
 -- name: audit-by-actor   feature: console   on: replica
 SELECT writer, seq, at, actor, role, action, subject, detail, hash FROM audit
-WHERE org = ? AND actor = ? AND (at < ? OR at = ? AND (writer < ? OR writer = ? AND seq < ?)) AND (? = '' OR action = ?)
+WHERE org = ? AND actor = ? AND (at < ? OR at = ? AND (writer < ? OR writer = ? AND seq < ?)) AND (? = 0 OR action = ?)
 ORDER BY at DESC, writer DESC, seq DESC LIMIT ?;
 
 -- name: audit-by-subject   feature: console   on: replica
 SELECT writer, seq, at, actor, role, action, subject, detail, hash FROM audit
-WHERE org = ? AND subject = ? AND (at < ? OR at = ? AND (writer < ? OR writer = ? AND seq < ?)) AND (? = '' OR action = ?)
+WHERE org = ? AND subject = ? AND (at < ? OR at = ? AND (writer < ? OR writer = ? AND seq < ?)) AND (? = 0 OR action = ?)
 ORDER BY at DESC, writer DESC, seq DESC LIMIT ?;
 
 -- name: audit-name-get   feature: console   on: primary

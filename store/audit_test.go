@@ -135,14 +135,14 @@ func TestAuditSeal(t *testing.T) {
 // thing behind the store's back.
 func TestAuditTampered(t *testing.T) {
 	for name, c := range map[string]struct{ sql, want string }{
-		"a row changed":        {`UPDATE audit SET action = 'y' WHERE writer = 'a' AND seq = 2`, "row 2 is not what was written"},
-		"an actor changed":     {`UPDATE audit SET actor = X'00000000000000000000000000000000' WHERE writer = 'a' AND seq = 2`, "row 2 is not what was written"},
-		"a row taken out":      {`DELETE FROM audit WHERE writer = 'a' AND seq = 2`, "row 2 is missing"},
-		"the end cut off":      {`DELETE FROM audit WHERE writer = 'a' AND seq >= 3`, "row 3 was sealed by b and is gone"},
-		"a chain taken away":   {`DELETE FROM audit WHERE writer = 'a'`, "was sealed by b and is gone"},
-		"a seal signed anew":   {`UPDATE audit SET detail = replace(detail, '"seq":3', '"seq":2') WHERE writer = 'b' AND action = 'audit-seal'`, "not signed by this server"},
-		"times changed":        {`UPDATE audit SET at = at + 1 WHERE writer = 'a' AND seq = 1`, "row 1 is not what was written"},
-		"moved to another org": {`UPDATE audit SET org = 9 WHERE writer = 'a' AND seq = 3`, "row 3 was sealed by b and is gone"},
+		"a row changed":        {`UPDATE audit SET action = X'79' WHERE writer = X'61' AND seq = 2`, "row 2 is not what was written"},
+		"an actor changed":     {`UPDATE audit SET actor = X'00000000000000000000000000000000' WHERE writer = X'61' AND seq = 2`, "row 2 is not what was written"},
+		"a row taken out":      {`DELETE FROM audit WHERE writer = X'61' AND seq = 2`, "row 2 is missing"},
+		"the end cut off":      {`DELETE FROM audit WHERE writer = X'61' AND seq >= 3`, "row 3 was sealed by b and is gone"},
+		"a chain taken away":   {`DELETE FROM audit WHERE writer = X'61'`, "was sealed by b and is gone"},
+		"a seal signed anew":   {`UPDATE audit SET detail = CAST(replace(CAST(detail AS TEXT), '"seq":3', '"seq":2') AS BLOB) WHERE writer = X'62' AND action = CAST('audit-seal' AS BLOB)`, "not signed by this server"},
+		"times changed":        {`UPDATE audit SET at = at + 1 WHERE writer = X'61' AND seq = 1`, "row 1 is not what was written"},
+		"moved to another org": {`UPDATE audit SET org = 9 WHERE writer = X'61' AND seq = 3`, "row 3 was sealed by b and is gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "bearhug.db")

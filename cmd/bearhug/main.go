@@ -53,6 +53,8 @@ type commandLine struct {
 	Audience audienceCmd `cmd:"" help:"Audiences: rules that say which people are meant."`
 	Lever    leverCmd    `cmd:"" help:"Levers: turn what the server does up and down while it runs."`
 	Campaign campaignCmd `cmd:"" help:"Campaigns: invitations to conversations."`
+	Token    tokenCmd    `cmd:"" help:"Tokens: programs that may use the API."`
+	Audit    auditCmd    `cmd:"" help:"The audit log: who did what, and that nobody changed that."`
 	Top      topCmd      `cmd:"" help:"Show what each feature costs now, and how that grows."`
 	Backup   backupCmd   `cmd:"" help:"Copy the SQLite database, also while the server runs."`
 	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of the database; no server may run."`

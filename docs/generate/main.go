@@ -1,4 +1,4 @@
-// Command generate writes docs/config.md, docs/xeps.md and docs/levers.md from the code. It is
+// Command generate writes docs/config.md, docs/xeps.md, docs/levers.md and docs/api.md from the code. It is
 // run from the root of the repository by `make docs`.
 package main
 
@@ -28,6 +28,9 @@ func run() error {
 	}
 	levers, err := node.LeverDoc()
 	if err != nil {
+		return err
+	}
+	if err := os.WriteFile("docs/api.md", node.APIDoc(), 0o644); err != nil {
 		return err
 	}
 	if err := os.WriteFile("docs/levers.md", levers, 0o644); err != nil {
