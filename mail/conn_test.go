@@ -230,9 +230,10 @@ func when(yes bool, answer string) string {
 // A relay that takes a message and is slow to hand over what was written down
 // does not lose the line: each answer has its own time.
 func TestSlowHanding(t *testing.T) {
+	t.Parallel() // it waits
 	s := &scripted{}
-	c := started(t, mail.RelayConfig{URL: s.serve(t), Timeout: time.Second})
-	o := c.Send(message("a@example.net"), func() error { time.Sleep(1200 * time.Millisecond); return nil })
+	c := started(t, mail.RelayConfig{URL: s.serve(t), Timeout: 3 * time.Second})
+	o := c.Send(message("a@example.net"), func() error { time.Sleep(3200 * time.Millisecond); return nil })
 	if o.State != mail.Accepted {
 		t.Errorf("%+v", o)
 	}
