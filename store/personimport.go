@@ -33,7 +33,7 @@ const (
 	// peopleStale is how long a run that is staged may keep silent; past it its
 	// process is dead.
 	peopleStale = 2 * time.Minute
-	peopleStep  = 64
+	peopleStep  = 16 // rows between looks at the clock
 )
 
 // PersonColumn is a column of a file of people.
