@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bearhug/bearhug/client"
+	"github.com/bearhug/bearhug/feature"
 	"github.com/bearhug/bearhug/node"
 	"github.com/bearhug/bearhug/outreach"
 	"github.com/bearhug/bearhug/store"
@@ -201,4 +202,72 @@ func mailed(t *testing.T, s *house.Server) string {
 		t.Fatalf("no code in %q", letters[0].Text)
 	}
 	return code
+}
+
+// stopped looks into the store while the server is stopped.
+func stopped(t *testing.T, s *house.Server, look func(*store.Store, feature.Org)) {
+	t.Helper()
+	must(t, s.Kill())
+	ctx := house.Context(t)
+	st, err := store.Open(ctx, store.Config{URL: "sqlite:" + s.Data + "/bearhug.db"})
+	must(t, err)
+	orgs, err := st.Orgs(ctx)
+	must(t, err)
+	look(st, orgs[0].ID)
+	must(t, st.Close())
+	must(t, s.Start())
+}
+
+// TestUnsubscribe: a GET changes nothing, a POST of a mail program does (RFC
+// 8058), and who asks too often waits.
+func TestUnsubscribe(t *testing.T) {
+	s := house.New(t, house.Options{People: []string{"ada"}})
+	token, ctx := "", house.Context(t)
+	var person store.PersonID
+	stopped(t, s, func(st *store.Store, org feature.Org) {
+		var err error
+		person, err = st.AddPerson(ctx, org, store.Person{Ext: "1", Email: "ada@mail.example", Name: "Ada", Account: "ada"})
+		must(t, err)
+		token = st.UnsubscribeToken(org, person)
+	})
+	listed := func() (n int) {
+		stopped(t, s, func(st *store.Store, org feature.Org) {
+			list, err := st.Suppressed(ctx, org, []string{store.PersonKey(person)})
+			must(t, err)
+			n = len(list)
+		})
+		return n
+	}
+	b := newBrowser(t, s)
+	if status, text, _ := b.get("/u/" + token); status != 200 || !strings.Contains(text, "<form method=post>") {
+		t.Errorf("GET: %d %s", status, text)
+	}
+	if n := listed(); n != 0 {
+		t.Error("a GET has unsubscribed")
+	}
+	b = newBrowser(t, s)
+	for path, want := range map[string]int{"/u/" + token + "0": 404, "/u/x": 404, "/u/" + token: 200} {
+		r, err := b.http.Post(b.base+path, "application/x-www-form-urlencoded", strings.NewReader("List-Unsubscribe=One-Click"))
+		must(t, err)
+		r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("POST %s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+	if n := listed(); n != 1 {
+		t.Error("a POST has not unsubscribed")
+	}
+	b = newBrowser(t, s)
+	refused := 0
+	for range 80 {
+		status, _, header := b.get("/api/c")
+		if status == http.StatusTooManyRequests && header.Get("Retry-After") != "" {
+			refused++
+		} else if status != http.StatusUnauthorized {
+			t.Errorf("GET /api/c: %d", status)
+		}
+	}
+	if refused < 10 {
+		t.Errorf("%d of 80 requests of one address were refused", refused)
+	}
 }
