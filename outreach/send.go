@@ -301,17 +301,7 @@ func (w *worker) hangUp() {
 func (e *Engine) mailer(ctx, life context.Context) {
 	w := &worker{e: e, life: life}
 	defer w.hangUp()
-	defer w.flush()
-	for {
-		p, ok := w.next(ctx, e.letters)
-		if !ok {
-			return
-		}
-		var sp feature.Span
-		sp.Begin(e.account)
-		w.send(p)
-		sp.End()
-	}
+	w.work(ctx, e.letters, w.send)
 }
 
 // send sends one e-mail and keeps what became of it.
@@ -448,15 +438,21 @@ func letterOf(id int64, m *mail.Message) store.Letter {
 // talker says invitations in chat; it ends with ctx.
 func (e *Engine) talker(ctx, life context.Context) {
 	w := &worker{e: e, life: life}
+	w.work(ctx, e.words, w.say)
+}
+
+// work does one invitation after the other until ctx ends, and keeps what
+// became of the last ones.
+func (w *worker) work(ctx context.Context, queue chan *parcel, do func(*parcel)) {
 	defer w.flush()
 	for {
-		p, ok := w.next(ctx, e.words)
+		p, ok := w.next(ctx, queue)
 		if !ok {
 			return
 		}
 		var sp feature.Span
-		sp.Begin(e.account)
-		w.say(p)
+		sp.Begin(w.e.account)
+		do(p)
 		sp.End()
 	}
 }

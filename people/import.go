@@ -85,16 +85,9 @@ func (r *Report) add(list []store.Problem) map[int]bool {
 	return bad
 }
 
-// columnOf are the store's names of columns.
-var columnOf = map[Column]store.PersonColumn{ID: store.ColumnID, JID: store.ColumnAccount, Email: store.ColumnEmail, Name: store.ColumnName,
-	Zone: store.ColumnZone, Language: store.ColumnLanguage, Manager: store.ColumnManager, Team: store.ColumnTeam, Start: store.ColumnStart}
-
 // sheet is a file as the store wants it.
 func sheet(f *File, o Options) *store.PeopleFile {
-	out := &store.PeopleFile{LeaveMissing: o.LeaveMissing, Who: o.Who, Rows: make([]store.PersonRow, len(f.Rows))}
-	for _, c := range f.Columns {
-		out.Columns = append(out.Columns, columnOf[c])
-	}
+	out := &store.PeopleFile{LeaveMissing: o.LeaveMissing, Who: o.Who, Columns: f.Columns, Rows: make([]store.PersonRow, len(f.Rows))}
 	for _, x := range f.Fields {
 		out.Attrs = append(out.Attrs, x.Name)
 		out.Fields = append(out.Fields, store.PersonField{Name: x.Name, Kind: string(x.Kind), Label: x.Doc})

@@ -25,6 +25,7 @@ import (
 
 	"github.com/bearhug/bearhug/audience"
 	"github.com/bearhug/bearhug/jid"
+	"github.com/bearhug/bearhug/store"
 )
 
 // Limits of a file. Past them it is refused.
@@ -40,20 +41,20 @@ const (
 )
 
 // Column is a column that is not a free attribute.
-type Column string
+type Column = store.PersonColumn
 
 // The columns of a file. All are optional, but each person needs an id, an
 // e-mail address or an account.
 const (
-	ID       Column = "id"
-	JID      Column = "jid"
-	Email    Column = "email"
-	Name     Column = "name"
-	Zone     Column = "zone"
-	Language Column = "language"
-	Manager  Column = "manager"
-	Team     Column = "team"
-	Start    Column = "start"
+	ID       = store.ColumnID
+	JID      = store.ColumnAccount
+	Email    = store.ColumnEmail
+	Name     = store.ColumnName
+	Zone     = store.ColumnZone
+	Language = store.ColumnLanguage
+	Manager  = store.ColumnManager
+	Team     = store.ColumnTeam
+	Start    = store.ColumnStart
 )
 
 // headings are what columns may be called, in small letters.
